@@ -1,0 +1,146 @@
+/**
+ * Every error a person or a program can meet: one row each, translated once per edge (problem+json, gRPC status, Temporal
+ * retry). `retry` says whether the same call may succeed later without anybody changing anything.
+ */
+export interface ErrorRow {
+  readonly http: number;
+  readonly grpc: GrpcCode;
+  readonly retry: boolean;
+  /** What happened, in a sentence. */
+  readonly title: string;
+  /** What to do next. */
+  readonly help: string;
+}
+
+export type GrpcCode =
+  | 'ABORTED'
+  | 'ALREADY_EXISTS'
+  | 'CANCELLED'
+  | 'DEADLINE_EXCEEDED'
+  | 'FAILED_PRECONDITION'
+  | 'INTERNAL'
+  | 'INVALID_ARGUMENT'
+  | 'NOT_FOUND'
+  | 'PERMISSION_DENIED'
+  | 'RESOURCE_EXHAUSTED'
+  | 'UNAUTHENTICATED'
+  | 'UNAVAILABLE'
+  | 'UNIMPLEMENTED';
+
+const invalid = { http: 422, grpc: 'INVALID_ARGUMENT', retry: false } as const;
+const missing = { http: 404, grpc: 'NOT_FOUND', retry: false } as const;
+const conflict = { http: 409, grpc: 'ABORTED', retry: false } as const;
+const unavailable = { http: 503, grpc: 'UNAVAILABLE', retry: true } as const;
+const internal = { http: 500, grpc: 'INTERNAL', retry: false } as const;
+
+export const errorTable = {
+  // What was asked is malformed.
+  request_invalid: { ...invalid, title: 'The request does not have the expected shape.', help: 'Compare the body with the schema at /docs.' },
+  request_too_large: { http: 413, grpc: 'RESOURCE_EXHAUSTED', retry: false, title: 'The request is larger than this server accepts.', help: 'Send fewer rows a request.' },
+  yaml_invalid: { ...invalid, title: 'The file is not valid YAML.', help: 'Mend the line and column that the message names.' },
+  resource_invalid: { ...invalid, title: 'The resource does not have the expected fields.', help: 'docs/resources.md shows a complete example of each kind.' },
+  reference_unknown: { ...invalid, title: 'The resource refers to something that does not exist.', help: 'Apply the resource it names first, or in the same command.' },
+  resource_in_use: { ...conflict, title: 'Something that runs or is kept depends on this resource.', help: 'Delete or change what depends on it first.' },
+  sql_invalid: { ...invalid, title: 'The SQL cannot be run.', help: 'It must be one SELECT over the declared sources; the message says where DuckDB stopped.' },
+  sql_not_deterministic: { ...invalid, title: 'The SQL calls a function whose answer changes from run to run.', help: 'Remove functions such as now() or random(); use the event time.' },
+  path_not_allowed: { http: 403, grpc: 'PERMISSION_DENIED', retry: false, title: 'The path lies outside the folders this server may read.', help: 'Move the file, or add its folder to EIDER_ROOTS.' },
+  idempotency_key_reused: { ...invalid, title: 'The Idempotency-Key was used before with another request.', help: 'Use a new key for a new request.' },
+  idempotency_key_running: { ...conflict, retry: true, title: 'A request with this Idempotency-Key is still running.', help: 'Wait for it, then repeat the call for its answer.' },
+
+  // What was asked for does not exist.
+  route_unknown: { ...missing, title: 'There is nothing at this address.', help: 'GET /docs lists the routes.' },
+  project_unknown: { ...missing, title: 'The project does not exist.', help: 'GET /api/v1/projects lists the projects; POST creates one.' },
+  resource_unknown: { ...missing, title: 'The resource does not exist.', help: 'eider get KIND lists what there is.' },
+  view_unknown: { ...missing, title: 'The feature view does not exist.', help: 'eider get FeatureView lists the views.' },
+  table_unknown: { ...missing, title: 'There is no such feature view or dataset.', help: 'ListFlights lists what can be read.' },
+  snapshot_unknown: { ...missing, title: 'The feature view has no snapshot with this number.', help: 'eider describe FeatureView NAME shows its snapshots.' },
+  run_unknown: { ...missing, title: 'The run does not exist.', help: 'eider get runs lists the runs.' },
+  version_unknown: { ...missing, title: 'The model has no such version.', help: 'eider get versions MODEL lists them.' },
+  workflow_unknown: { ...missing, title: 'The workflow does not exist.', help: 'eider get workflows lists recent ones; older ones leave with their retention.' },
+  endpoint_not_serving: { http: 404, grpc: 'NOT_FOUND', retry: false, title: 'Nothing is deployed at this endpoint yet.', help: 'Train and deploy a version first: eider train MODEL --as-of INSTANT.' },
+  monitor_unknown: { ...missing, title: 'The monitor does not exist.', help: 'eider get Monitor lists the monitors.' },
+
+  // The state of things forbids it now.
+  workflow_open_with_other_input: { ...conflict, title: 'The same work is open with another input.', help: 'Wait for it or cancel it, then start again.' },
+  rollout_open: { ...conflict, title: 'Another rollout of this endpoint is open.', help: 'Wait for it or cancel it.' },
+  generation_moved: { ...conflict, title: 'Somebody else changed this in between.', help: 'Read it again and decide anew.' },
+  fence_superseded: { ...conflict, title: 'A newer attempt of this run has taken over.', help: 'Nothing to do: the newer attempt carries on.' },
+  training_set_empty: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'No row of the spine has a known label in the window.', help: 'Choose a later as-of instant or a longer history.' },
+  training_set_one_class: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'All labels of a split are equal.', help: 'Choose a longer history; a classifier needs both classes.' },
+  features_not_materialized: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'A feature view has no commit yet.', help: 'eider materialize VIEW --start … --end … first.' },
+
+  // Data and files.
+  source_missing: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'The source file does not exist.', help: 'Check the path of the Source resource; it resolves against its YAML file.' },
+  source_unreadable: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'The source cannot be read.', help: 'The message is DuckDB’s; replace the corrupt file and run again.' },
+  source_changed: { ...unavailable, title: 'The source changed while it was being read.', help: 'The step plans again by itself.' },
+  object_missing: { http: 500, grpc: 'INTERNAL', retry: false, title: 'A committed file is missing from the lake.', help: 'Restore it from a backup.' },
+  object_corrupt: { http: 500, grpc: 'INTERNAL', retry: false, title: 'A committed file does not match its recorded hash.', help: 'Restore it from a backup.' },
+  lake_write_failed: { ...unavailable, title: 'A file could not be written to the lake.', help: 'Check space and permissions of the lake folder.' },
+  query_failed: { http: 500, grpc: 'INTERNAL', retry: false, title: 'DuckDB could not finish the query.', help: 'The message says why.' },
+
+  // Training programs.
+  trainer_unknown: { ...invalid, title: 'There is no such trainer.', help: 'The folders of trainers/ are the names.' },
+  trainer_environment_failed: { ...unavailable, title: 'The Python environment of the trainer could not be built.', help: 'Run eider doctor; it names what is missing.' },
+  trainer_failed: { http: 500, grpc: 'INTERNAL', retry: false, title: 'The trainer ended with an error.', help: 'eider logs RUN shows what it printed.' },
+  trainer_try_again: { ...unavailable, title: 'The trainer asked to be run again (exit 75).', help: 'It is retried by itself.' },
+  trainer_timeout: { http: 500, grpc: 'DEADLINE_EXCEEDED', retry: false, title: 'The trainer did not finish in its time.', help: 'Raise trainer.timeout of the Model, or train on less.' },
+  trainer_output_invalid: { http: 500, grpc: 'INTERNAL', retry: false, title: 'The trainer left output that breaks its contract.', help: 'docs/trainers.md lists the files and their fields.' },
+  model_invalid: { http: 500, grpc: 'INTERNAL', retry: false, title: 'The model file is not a valid ONNX model with the declared signature.', help: 'Check the file with the onnx checker.' },
+  golden_rows_differ: { http: 500, grpc: 'INTERNAL', retry: false, title: 'The model answers the golden rows otherwise than its trainer did.', help: 'The version is not served; compare runtime and trainer versions.' },
+
+  // Inference.
+  inference_input_invalid: { http: 400, grpc: 'INVALID_ARGUMENT', retry: false, title: 'The inference input does not match the signature.', help: 'GET /v2/models/NAME shows the inputs.' },
+  inference_overloaded: { http: 429, grpc: 'RESOURCE_EXHAUSTED', retry: true, title: 'Too many requests wait for this model.', help: 'Try again shortly, with fewer requests at a time.' },
+  no_live_instance: { ...unavailable, title: 'No inference instance is live.', help: 'Start eider serve; rollouts wait for it.' },
+  instance_refused: { http: 500, grpc: 'INTERNAL', retry: false, title: 'An inference instance could not load the version.', help: 'The message is the instance’s own.' },
+
+  // Flight.
+  ticket_invalid: { http: 400, grpc: 'INVALID_ARGUMENT', retry: false, title: 'The ticket is not one of this server.', help: 'Ask GetFlightInfo for a new one.' },
+  ticket_expired: { http: 400, grpc: 'INVALID_ARGUMENT', retry: false, title: 'The ticket has expired.', help: 'Ask GetFlightInfo for a new one.' },
+  descriptor_invalid: { http: 400, grpc: 'INVALID_ARGUMENT', retry: false, title: 'The descriptor names nothing that can be read.', help: 'Use a path of project, "features" or "datasets", and a name.' },
+  type_unsupported: { http: 501, grpc: 'UNIMPLEMENTED', retry: false, title: 'A column has a type that cannot be sent as Arrow yet.', help: 'Cast the column in the view’s SQL.' },
+  not_implemented: { http: 501, grpc: 'UNIMPLEMENTED', retry: false, title: 'This call is not supported.', help: 'docs/flight.md lists what is.' },
+  streams_exhausted: { http: 429, grpc: 'RESOURCE_EXHAUSTED', retry: true, title: 'Too many streams are open.', help: 'Close one, or try again shortly.' },
+  cancelled: { http: 499, grpc: 'CANCELLED', retry: false, title: 'The caller cancelled.', help: 'Nothing to do.' },
+
+  // The things we stand on.
+  temporal_unreachable: { ...unavailable, title: 'Temporal does not answer.', help: 'Check TEMPORAL_ADDRESS; eider dev starts a server.' },
+  database_unreachable: { ...unavailable, title: 'PostgreSQL does not answer.', help: 'Check DATABASE_URL; eider dev starts a server.' },
+  api_unreachable: { ...unavailable, title: 'The Eider API does not answer.', help: 'Start it with eider dev, or set EIDER_URL.' },
+  port_busy: { ...conflict, title: 'A port is already in use.', help: 'Stop what uses it, or choose other ports with --port-base.' },
+  home_in_use: { ...conflict, title: 'Another Eider runs on this home folder.', help: 'Stop it, or choose another folder with --home.' },
+  tool_missing: { http: 500, grpc: 'FAILED_PRECONDITION', retry: false, title: 'A program that Eider needs is missing.', help: 'eider doctor says how to get it.' },
+  config_invalid: { http: 500, grpc: 'FAILED_PRECONDITION', retry: false, title: 'The configuration is not valid.', help: 'docs/settings.md lists every setting.' },
+  internal: { ...internal, title: 'Something went wrong inside Eider.', help: 'The log of the process has the details; please report it.' },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+/** Thrown with data; nothing but the code and the data decides how an edge shows it. */
+export class DomainError extends Error {
+  override readonly name = 'DomainError';
+  readonly code: ErrorCode;
+  readonly data: Readonly<Record<string, unknown>>;
+
+  /** `detail` says what is wrong in this case, on top of the row's title; `data` must survive JSON. */
+  constructor(code: ErrorCode, detail: string, data: Readonly<Record<string, unknown>> = {}, options?: ErrorOptions) {
+    super(detail, options);
+    this.code = code;
+    this.data = data;
+  }
+
+  get row(): ErrorRow {
+    return errorTable[this.code];
+  }
+}
+
+/** By its shape, not its class: an error that crossed a sandbox or a second copy of this module is one all the same. */
+export function isDomainError(error: unknown): error is DomainError {
+  return error instanceof Error && error.name === 'DomainError' && 'code' in error && String(error.code) in errorTable;
+}
+
+/** What an edge shows of any error: a `DomainError` as it is, everything else as `internal` without its inner words. */
+export function asDomainError(error: unknown): DomainError {
+  if (isDomainError(error)) return error;
+  return new DomainError('internal', 'An unexpected error happened.', {}, { cause: error });
+}
