@@ -1,0 +1,46 @@
+import type { ProjectName } from './ids.js';
+
+/** What readers may read, by the second element of a Flight path (and, later, the schema of a Flight SQL catalog). */
+export const tableSchemas = ['features', 'datasets', 'inference'] as const;
+export type TableSchema = (typeof tableSchemas)[number];
+
+/** A column with its DuckDB type name, e.g. `DOUBLE` or `DECIMAL(18,2)`. */
+export interface TableColumn {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** One immutable file; `key` is the object key relative to the root of the lake. */
+export interface TableFile {
+  readonly key: string;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+/** One revision of a table at one snapshot: the same rows in the same order, however often and whenever it is read. */
+export interface PinnedTable {
+  readonly project: ProjectName;
+  readonly schema: TableSchema;
+  readonly name: string;
+  readonly revision: number;
+  readonly snapshot: number;
+  /** Null when the rows were never hashed as a whole. */
+  readonly rowHash: string | null;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly columns: readonly TableColumn[];
+  /** In window order. */
+  readonly files: readonly TableFile[];
+}
+
+/** What the Flight service needs to know about the lake: names to pinned tables. */
+export interface TableReader {
+  /** The newest snapshot of every table of the project, ordered by schema and name. */
+  list(project: ProjectName, schema?: TableSchema): Promise<PinnedTable[]>;
+  /** `name` may be `VIEW`, `VIEW@r2` or `VIEW@s41`; throws `project_unknown`, `table_unknown` or `snapshot_unknown`. */
+  resolve(project: ProjectName, schema: TableSchema, name: string): Promise<PinnedTable>;
+  /** Exactly what a ticket pinned; throws `snapshot_unknown` when it is gone. */
+  at(project: ProjectName, schema: TableSchema, name: string, revision: number, snapshot: number): Promise<PinnedTable>;
+  /** The key that signs tickets, at least 32 bytes; the same for every process and after every restart. */
+  ticketKey(): Promise<Buffer>;
+}
