@@ -1,0 +1,236 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { homedir, hostname } from 'node:os';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { DomainError } from '../domain/errors.js';
+import { taskQueue } from '../domain/ids.js';
+
+/** The folder of package.json: the same whether this file runs from the sources or from dist/. */
+export const projectRoot = findProjectRoot(dirname(fileURLToPath(import.meta.url)));
+
+interface Setting<Schema extends z.ZodType> {
+  readonly schema: Schema;
+  /** What is used when the variable is not set; null when there is nothing to use. */
+  readonly default: string | null;
+  /** Says where the default comes from when it is not a constant. */
+  readonly defaultNote?: string;
+  readonly description: string;
+  readonly example: string;
+}
+
+const setting = <Schema extends z.ZodType>(row: Setting<Schema>): Setting<Schema> => row;
+
+const portMax = 65_535;
+const text = z.string().min(1);
+const wholeNumber = z.string().regex(/^\d+$/, 'is not a whole number').transform(Number);
+const port = wholeNumber.refine((value) => value >= 1 && value <= portMax, `is not a port from 1 to ${portMax}`);
+const hostAndPort = z.string().regex(/^[^\s:/]+:\d{1,5}$/, 'is not of the form HOST:PORT');
+const urlOf = (...schemes: string[]) =>
+  z.string().refine((value) => URL.canParse(value) && schemes.includes(new URL(value).protocol.slice(0, -1)), {
+    error: `is not a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
+  });
+
+/** Every environment variable that Eider reads; docs/settings.md is generated from this table. */
+export const settings = {
+  EIDER_HOME: setting({
+    schema: text,
+    default: '.eider',
+    description: 'The folder of all state: pg/, lake/, artifacts/, temporal.db, logs/, run/.',
+    example: '/var/lib/eider',
+  }),
+  EIDER_CACHE: setting({
+    schema: text.nullable(),
+    default: null,
+    defaultNote: '$XDG_CACHE_HOME/eider, else ~/.cache/eider',
+    description: 'The folder of what was downloaded or built once: tools and Python environments. Homes share it.',
+    example: '/var/cache/eider',
+  }),
+  EIDER_HOST: setting({
+    schema: text,
+    default: '127.0.0.1',
+    description: 'The address that API, Flight and inference listen on.',
+    example: '0.0.0.0',
+  }),
+  EIDER_API_PORT: setting({
+    schema: port,
+    default: '8080',
+    description: 'The port of the API.',
+    example: '9000',
+  }),
+  EIDER_FLIGHT_PORT: setting({
+    schema: port,
+    default: '8815',
+    description: 'The port of Arrow Flight.',
+    example: '9001',
+  }),
+  EIDER_INFERENCE_PORT: setting({
+    schema: port,
+    default: '8081',
+    description: 'The port of inference over REST.',
+    example: '9002',
+  }),
+  EIDER_INFERENCE_GRPC_PORT: setting({
+    schema: port,
+    default: '8082',
+    description: 'The port of inference over gRPC.',
+    example: '9003',
+  }),
+  DATABASE_URL: setting({
+    schema: urlOf('postgresql', 'postgres').nullable(),
+    default: null,
+    defaultNote: '`eider dev` starts its own PostgreSQL',
+    description: 'The PostgreSQL database that everything is remembered in.',
+    example: 'postgresql://eider:secret@db.example:5432/eider',
+  }),
+  TEMPORAL_ADDRESS: setting({
+    schema: hostAndPort.nullable(),
+    default: null,
+    defaultNote: '127.0.0.1:7233, which `eider dev` starts by itself',
+    description: 'The gRPC address of the Temporal server.',
+    example: 'temporal.example:7233',
+  }),
+  TEMPORAL_NAMESPACE: setting({
+    schema: text,
+    default: 'default',
+    description: 'The Temporal namespace of the workflows.',
+    example: 'eider',
+  }),
+  EIDER_TEMPORAL_UI_URL: setting({
+    schema: urlOf('http', 'https'),
+    default: 'http://127.0.0.1:8233',
+    description: 'Where people open the Temporal UI; used for links only.',
+    example: 'https://temporal.example',
+  }),
+  EIDER_ROOTS: setting({
+    schema: text.nullable(),
+    default: null,
+    defaultNote: 'the current folder',
+    description: 'The folders that source files may lie in, separated as in PATH.',
+    example: '/data/flights:/data/weather',
+  }),
+  EIDER_URL: setting({
+    schema: urlOf('http', 'https'),
+    default: 'http://127.0.0.1:8080',
+    description: 'The API that the command line talks to.',
+    example: 'https://eider.example',
+  }),
+  EIDER_FLIGHT_URL: setting({
+    schema: urlOf('grpc', 'grpc+tcp', 'grpc+tls'),
+    default: 'grpc://127.0.0.1:8815',
+    description: 'The Flight service that trainers read their training set from.',
+    example: 'grpc://flight.example:8815',
+  }),
+  EIDER_PYTHON: setting({
+    schema: text,
+    default: 'python3',
+    description: 'The Python (3.10 or later) that environments are made with.',
+    example: '/usr/bin/python3.12',
+  }),
+  EIDER_LOG_LEVEL: setting({
+    schema: z.enum(['debug', 'info', 'warn', 'error'], { error: 'is not one of debug, info, warn, error' }),
+    default: 'info',
+    description: 'The least severe log line that is written: debug, info, warn or error.',
+    example: 'debug',
+  }),
+  EIDER_THREADS: setting({
+    schema: wholeNumber.refine((value) => value >= 1, 'is not at least 1').nullable(),
+    default: null,
+    defaultNote: 'the number of cores',
+    description: 'The threads of one DuckDB.',
+    example: '4',
+  }),
+  EIDER_MEMORY_LIMIT: setting({
+    schema: z
+      .string()
+      .regex(/^\d+(\.\d+)? ?([KMGT]i?B)$/, 'is not a size such as 4GB or 512MiB')
+      .nullable(),
+    default: null,
+    defaultNote: 'DuckDB’s own, 80 % of the memory',
+    description: 'The memory of one DuckDB.',
+    example: '4GB',
+  }),
+  EIDER_TASK_QUEUE: setting({
+    schema: text,
+    default: taskQueue,
+    description: 'The Temporal task queue of the workers.',
+    example: 'eider-blue',
+  }),
+  EIDER_INSTANCE: setting({
+    schema: text.nullable(),
+    default: null,
+    defaultNote: 'host name and process id',
+    description: 'The name of an inference instance; two live instances must not share one.',
+    example: 'serve-1',
+  }),
+} as const satisfies Record<string, Setting<z.ZodType>>;
+
+export type SettingName = keyof typeof settings;
+type Values = { [Name in SettingName]: z.output<(typeof settings)[Name]['schema']> };
+export type Environment = Readonly<Record<string, string | undefined>>;
+export type Config = ReturnType<typeof loadConfig>;
+
+/** Reads every setting once; throws `config_invalid` with all mistakes at once. An empty variable counts as not set. */
+export function loadConfig(environment: Environment = process.env, folder: string = process.cwd()) {
+  const values = readSettings(environment);
+  const cache = values.EIDER_CACHE ?? join(environment['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'eider');
+  return {
+    projectRoot,
+    home: resolve(folder, values.EIDER_HOME),
+    cache: resolve(folder, cache),
+    host: values.EIDER_HOST,
+    ports: {
+      api: values.EIDER_API_PORT,
+      flight: values.EIDER_FLIGHT_PORT,
+      inference: values.EIDER_INFERENCE_PORT,
+      inferenceGrpc: values.EIDER_INFERENCE_GRPC_PORT,
+    },
+    database: { url: values.DATABASE_URL },
+    temporal: {
+      address: values.TEMPORAL_ADDRESS ?? '127.0.0.1:7233',
+      /** True when somebody named a server, which `dev` then uses instead of starting one. */
+      given: values.TEMPORAL_ADDRESS !== null,
+      namespace: values.TEMPORAL_NAMESPACE,
+      taskQueue: values.EIDER_TASK_QUEUE,
+      uiUrl: values.EIDER_TEMPORAL_UI_URL,
+    },
+    roots: (values.EIDER_ROOTS ?? folder)
+      .split(delimiter)
+      .filter(Boolean)
+      .map((root) => resolve(folder, root)),
+    urls: { api: values.EIDER_URL, flight: values.EIDER_FLIGHT_URL },
+    python: values.EIDER_PYTHON,
+    logLevel: values.EIDER_LOG_LEVEL,
+    duckdb: { threads: values.EIDER_THREADS, memoryLimit: values.EIDER_MEMORY_LIMIT },
+    instance: values.EIDER_INSTANCE ?? `${hostname()}-${process.pid}`,
+    /** What child processes inherit. */
+    environment,
+  } as const;
+}
+
+/** The database of a process that cannot work without one; throws `config_invalid`. */
+export function databaseUrl(config: Config): string {
+  if (config.database.url !== null) return config.database.url;
+  throw new DomainError('config_invalid', 'DATABASE_URL is not set; eider dev sets it for the processes it starts.');
+}
+
+function readSettings(environment: Environment): Values {
+  const mistakes: string[] = [];
+  const values = Object.entries(settings).map(([name, { schema, default: fallback }]) => {
+    const given = environment[name] || null;
+    const result = schema.safeParse(given ?? fallback);
+    if (!result.success) mistakes.push(`${name} "${given}" ${result.error.issues[0]?.message}`);
+    return [name, result.data];
+  });
+  if (mistakes.length > 0) throw new DomainError('config_invalid', `${mistakes.join('; ')}.`, { mistakes });
+  return Object.fromEntries(values) as Values;
+}
+
+function findProjectRoot(folder: string): string {
+  const manifest = join(folder, 'package.json');
+  if (existsSync(manifest) && (JSON.parse(readFileSync(manifest, 'utf8')) as { name?: string }).name === 'eider') {
+    return folder;
+  }
+  if (dirname(folder) === folder) throw new DomainError('config_invalid', 'Eider runs outside its own package.');
+  return findProjectRoot(dirname(folder));
+}
