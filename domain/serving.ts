@@ -4,14 +4,12 @@ import type { Json } from './json.js';
 
 /** What a model takes and gives: a trainer's `signature.json`, the Open Inference Protocol's metadata and the request check. */
 
-/** Datatypes by the protocol's names, as far as a model's tensors may have them. */
-export const TensorDatatype = z.enum(['FP32', 'FP64', 'INT64', 'INT32']);
-export type TensorDatatype = z.infer<typeof TensorDatatype>;
-
 const dimension = z.int().min(-1).describe('-1 is any number of rows.');
 const tensor = {
   name: z.string().min(1),
-  datatype: TensorDatatype,
+  datatype: z
+    .literal('FP32')
+    .describe('The inference log, the golden rows and the check of a request all count in float32.'),
   shape: z.array(dimension).min(1).max(2),
 };
 
