@@ -82,12 +82,13 @@ export interface InferenceLogRow {
   readonly project: ProjectName;
   readonly endpoint: string;
   readonly version: number;
-  /** Given by the caller or minted by us; with `rowIndex` it names the row. */
+  /** Minted by the instance and never repeated, unlike the id that a caller may give; with `rowIndex` it names the row. */
   readonly requestId: string;
   readonly rowIndex: number;
   readonly eventTime: Instant;
   readonly loggedAt: Instant;
   readonly inputs: readonly (number | null)[];
+  /** NaN when the model answered so. */
   readonly output: number;
   /** Entity key, if the caller gave one. */
   readonly key: Json | null;
@@ -97,6 +98,7 @@ export interface InferenceLogRow {
 export interface ServingStore {
   /** Takes or prolongs the instance's lease; a process that comes back under the same name takes over its row. */
   renewLease(instance: string, url: string, leaseSeconds: number): Promise<void>;
+  /** Ends the lease and forgets what the instance reported; also the first call of a new process under an old name. */
   releaseLease(instance: string): Promise<void>;
   /** Versions that every live instance should have loaded: targets of open rollouts, and active ones. */
   announced(): Promise<ServedVersion[]>;
@@ -111,8 +113,8 @@ export interface ServingStore {
     state: 'ready' | 'failed',
     reason?: string,
   ): Promise<void>;
-  /** All rows or none, once: a row whose (project, endpoint, requestId, version, rowIndex, loggedAt) is there already is skipped. */
+  /** All rows or none; a row whose (project, endpoint, requestId, rowIndex) is there already is skipped, so it may be repeated. */
   appendLog(rows: readonly InferenceLogRow[]): Promise<void>;
-  /** Calls back when an announcement or the traffic changed, and after a reconnect; rejects when it cannot listen. Returns how to stop. */
+  /** Calls back when an announcement or the traffic changed; reconnects by itself. Returns how to stop. */
   listen(onChange: () => void): Promise<() => Promise<void>>;
 }

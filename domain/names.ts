@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { durationPattern, instant } from './instants.js';
+import type { ProjectName, ResourceName, RunId, Sha256, Instant } from './ids.js';
+
+/** Words that a name may not be, because SQL or a Flight path would read them otherwise. */
+const reservedNames = new Set(
+  'all and as asc between by case cast datasets desc distinct else end except false features from full group having in inference inner intersect into is join left like limit monitoring not null offset on or order outer right select table then true union using values when where with'.split(
+    ' ',
+  ),
+);
+
+const name = z
+  .string()
+  .regex(
+    /^[a-z][a-z0-9_]{0,62}$/,
+    'must be lower case letters, digits and _, starting with a letter, at most 63 characters',
+  )
+  .refine((text) => !reservedNames.has(text), 'is a reserved word');
+
+export const ProjectNameSchema = name.transform((text) => text as ProjectName);
+export const ResourceNameSchema = name.transform((text) => text as ResourceName);
+export const ColumnName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]{0,62}$/, 'must be a plain column name: letters, digits and _')
+  .describe('A column name.');
+export const RunIdSchema = z
+  .string()
+  .regex(/^[0-9a-f]{32}$/, 'must be 32 hex digits')
+  .transform((text) => text as RunId);
+export const Sha256Schema = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/, 'must be 64 hex digits')
+  .transform((text) => text as Sha256);
+export const Duration = z
+  .string()
+  .regex(durationPattern, 'must be a duration such as 90m, 3h or 7d')
+  .describe('A duration such as 90m, 3h or 7d.');
+
+export const InstantSchema = z
+  .string()
+  .transform((text, context): Instant => {
+    try {
+      return instant(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: (error as Error).message });
+      return z.NEVER;
+    }
+  })
+  .describe('An ISO 8601 instant; without a zone it is UTC.');
+
+/** `view:feature`, as Feast writes it. */
+export const FeatureRef = z
+  .string()
+  .regex(/^[a-z][a-z0-9_]{0,62}:[A-Za-z_][A-Za-z0-9_]{0,62}$/, 'must be view:feature')
+  .describe('A feature, as view:feature.');

@@ -1,0 +1,67 @@
+import type { Column, Window } from './features.js';
+import type { Instant, ProjectName, RunId } from './ids.js';
+import { digestOf } from './json.js';
+
+/** Why a run was started. */
+export interface Trigger {
+  readonly kind: 'manual' | 'alert';
+  readonly monitor?: string;
+  readonly alert?: string;
+}
+
+/** What makes a run the same run: asking twice gives the recorded one. */
+export interface RunKey {
+  readonly project: ProjectName;
+  readonly model: string;
+  readonly revision: number;
+  readonly asOf: Instant;
+}
+
+export const runIdOf = ({ project, model, revision, asOf }: RunKey): RunId =>
+  digestOf({ what: 'run', project, model, revision, asOf }).slice(0, 32) as RunId;
+
+/** Datasets are named by what they hold: `lateness_r1_20010305`, with the time of day when it is not midnight. */
+export function trainingSetName({ model, revision, asOf }: Omit<RunKey, 'project'>): string {
+  const digits = asOf.replace(/[-T:.Z]/g, '');
+  return `${model}_r${revision}_${digits.replace(/0{12}$/, '')}`;
+}
+
+/** A feature view as a training set used it. */
+export interface PinnedView {
+  readonly view: string;
+  readonly revision: number;
+  readonly snapshot: number;
+  readonly rowHash: string;
+  /** False: the view has no known-at, so corrections rewrite its history. */
+  readonly bitemporal: boolean;
+}
+
+/** Everything that is needed to make the same training set again, and to tell whether it is the same. */
+export interface TrainingSetManifest {
+  readonly name: string;
+  readonly model: string;
+  readonly modelRevision: number;
+  readonly asOf: Instant;
+  readonly window: Window;
+  /** Rows at or after this instant are the held-out part, `split` = 'test'. */
+  readonly holdoutStart: Instant;
+  readonly source: { readonly name: string; readonly revision: number; readonly version: string };
+  readonly views: readonly PinnedView[];
+  readonly columns: readonly Column[];
+  readonly inputs: readonly string[];
+  readonly label: string;
+  readonly key: readonly string[];
+  readonly rows: { readonly train: number; readonly test: number };
+  readonly positives: { readonly train: number; readonly test: number };
+  readonly rowHash: string;
+  readonly engine: string;
+}
+
+export type RunStatus = 'running' | 'finished' | 'failed' | 'cancelled';
+
+/** What a trainer says between start and end. */
+export interface Progress {
+  readonly step: number;
+  readonly total: number;
+  readonly metric?: Readonly<Record<string, number>>;
+}

@@ -1,0 +1,84 @@
+import { DuckDBInstance, type DuckDBConnection, type DuckDBValue } from '@duckdb/node-api';
+import { DomainError } from '../domain/errors.js';
+
+export interface EngineOptions {
+  readonly threads: number;
+  /** DuckDB's own notation, e.g. `8GB`. */
+  readonly memoryLimit: string;
+  readonly tempDirectory: string;
+  /** The folders that SQL may read and write; everything else, and the network, is out of reach. */
+  readonly allowedDirectories: readonly string[];
+}
+
+/** One DuckDB in memory for a process. A session is one connection: one statement at a time, temporary tables of its own. */
+export interface Engine {
+  session<Result>(work: (session: Session) => Promise<Result>, signal?: AbortSignal): Promise<Result>;
+  close(): void;
+}
+
+export interface Session {
+  readonly connection: DuckDBConnection;
+  /** Runs to the end; an error of DuckDB is a `query_failed` with its sentence. */
+  run(sql: string, values?: Record<string, DuckDBValue>): Promise<void>;
+  /** All rows as JSON: BIGINT and wider are strings there, so cast in SQL what must be a number. */
+  rows<Row extends object>(sql: string, values?: Record<string, DuckDBValue>): Promise<Row[]>;
+}
+
+export const quoteName = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+export const quoteText = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+/** An instant as a DuckDB TIMESTAMP literal. */
+export const timestamp = (at: string): string => `TIMESTAMP ${quoteText(at.replace('T', ' ').replace(/Z$/, ''))}`;
+export const interval = (micros: number): string => `to_microseconds(${Math.trunc(micros)})`;
+
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  const instance = await DuckDBInstance.create(':memory:', { threads: String(options.threads), memory_limit: options.memoryLimit });
+  const setup = await instance.connect();
+  const directories = options.allowedDirectories.map((folder) => quoteText(folder.endsWith('/') ? folder : `${folder}/`));
+  for (const statement of [
+    `SET temp_directory = ${quoteText(options.tempDirectory)}`,
+    "SET GLOBAL TimeZone = 'UTC'",
+    'SET autoinstall_known_extensions = false',
+    'SET autoload_known_extensions = false',
+    'SET allow_community_extensions = false',
+    `SET allowed_directories = [${directories.join(', ')}]`,
+    'SET enable_external_access = false',
+    'SET lock_configuration = true',
+  ])
+    await setup.run(statement);
+  setup.closeSync();
+
+  return {
+    async session(work, signal) {
+      const connection = await instance.connect();
+      const interrupt = () => connection.interrupt();
+      signal?.addEventListener('abort', interrupt);
+      try {
+        if (signal?.aborted) throw new DomainError('cancelled', 'Cancelled before it began.');
+        return await work(sessionOf(connection, signal));
+      } finally {
+        signal?.removeEventListener('abort', interrupt);
+        connection.closeSync();
+      }
+    },
+    close: () => instance.closeSync(),
+  };
+}
+
+function sessionOf(connection: DuckDBConnection, signal?: AbortSignal): Session {
+  const guarded = async <Result>(sql: string, work: () => Promise<Result>): Promise<Result> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (signal?.aborted) throw new DomainError('cancelled', 'The query was interrupted.', {}, { cause: error });
+      throw new DomainError('query_failed', firstLine(error), { sql: sql.slice(0, 2000) }, { cause: error });
+    }
+  };
+  return {
+    connection,
+    run: (sql, values) => guarded(sql, async () => void (await connection.run(sql, values))),
+    rows: <Row extends object>(sql: string, values?: Record<string, DuckDBValue>) =>
+      guarded(sql, async () => (await connection.runAndReadAll(sql, values)).getRowObjectsJson() as unknown as Row[]),
+  };
+}
+
+const firstLine = (error: unknown): string => (error instanceof Error ? error.message : String(error)).split('\n\n')[0] ?? 'unknown';

@@ -1,0 +1,58 @@
+import type { Window } from '../domain/features.js';
+import type { Instant, ProjectName } from '../domain/ids.js';
+import type { InferenceLogRow } from '../domain/serving.js';
+import { recordAudit, type Database, type Principal, type Queries } from './db.js';
+
+/** Online requests of an endpoint in a window of event time, oldest first. */
+export async function readInferenceLog(
+  db: Queries,
+  project: ProjectName,
+  endpoint: string,
+  window: Window,
+  limit: number,
+): Promise<InferenceLogRow[]> {
+  return db.query<InferenceLogRow>(
+    `SELECT project, endpoint, version, request_id AS "requestId", row_index AS "rowIndex", event_time AS "eventTime", logged_at AS "loggedAt", inputs, output, key
+     FROM inference_log WHERE project = $1 AND endpoint = $2 AND event_time >= $3 AND event_time < $4 ORDER BY event_time, request_id, row_index LIMIT $5`,
+    [project, endpoint, window.start, window.end, limit],
+  );
+}
+
+export interface Label {
+  readonly key: Readonly<Record<string, string | number>>;
+  readonly label: boolean;
+  readonly knownAt: Instant;
+}
+
+/** Later uploads of the same key correct earlier ones. */
+export async function putLabels(
+  db: Database,
+  project: ProjectName,
+  model: string,
+  labels: readonly Label[],
+  principal: Principal,
+): Promise<void> {
+  await db.transaction(async (tx) => {
+    await tx.query(
+      `INSERT INTO labels (project, model, key, label, known_at, principal)
+       SELECT DISTINCT ON (key) $1, $2, key, label, "knownAt", $4 FROM jsonb_to_recordset($3) AS l(key jsonb, label boolean, "knownAt" timestamptz) ORDER BY key, "knownAt" DESC
+       ON CONFLICT (project, model, key) DO UPDATE SET label = excluded.label, known_at = excluded.known_at, principal = excluded.principal`,
+      [project, model, JSON.stringify(labels), principal.name],
+    );
+    await recordAudit(tx, project, principal, 'uploaded labels', `Model/${model}`, { rows: labels.length });
+  });
+}
+
+/** Labels known by `asOf`. */
+export async function listLabels(
+  db: Queries,
+  project: ProjectName,
+  model: string,
+  asOf: Instant,
+  limit: number,
+): Promise<Label[]> {
+  return db.query<Label>(
+    'SELECT key, label, known_at AS "knownAt" FROM labels WHERE project = $1 AND model = $2 AND known_at <= $3 ORDER BY key LIMIT $4',
+    [project, model, asOf, limit],
+  );
+}

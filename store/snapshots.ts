@@ -1,0 +1,183 @@
+import type { Column, LedgerRow, StagedWindow, Window } from '../domain/features.js';
+import { DomainError } from '../domain/errors.js';
+import type { Instant, ProjectName } from '../domain/ids.js';
+import type { TableSchema } from '../domain/tables.js';
+import { only, recordAudit, recordLineage, type Database, type Edge, type Principal, type Queries } from './db.js';
+
+/** One revision of one table of the lake: a feature view, a dataset or an endpoint's batch predictions. */
+export interface TableRef {
+  readonly project: ProjectName;
+  readonly schema: TableSchema;
+  readonly name: string;
+  readonly revision: number;
+}
+
+export interface WindowHead extends Window {
+  readonly commit: number;
+  readonly sourceFingerprint: string;
+  readonly sourceVersion: string;
+}
+
+export interface WindowCommit {
+  readonly table: TableRef;
+  readonly columns: readonly Column[];
+  readonly window: StagedWindow;
+  /** The head that the work was planned on; null for a window without one. */
+  readonly predecessor: number | null;
+  readonly sourceVersion: string;
+  readonly workflowId: string;
+  readonly principal: Principal;
+  readonly details?: object;
+  readonly lineage?: readonly Edge[];
+  /** What must be true together with the commit. Not called when the commit is already recorded. */
+  readonly also?: (tx: Queries, at: { commit: number; snapshot: number }) => Promise<void>;
+}
+
+export interface Committed {
+  readonly commit: number;
+  readonly snapshot: number;
+  /** True when an earlier attempt had committed the same: this attempt's files are abandoned. */
+  readonly repeated: boolean;
+}
+
+const tableWhere = 'project = $1 AND schema = $2 AND name = $3 AND revision = $4';
+const tableValues = ({ project, schema, name, revision }: TableRef) => [project, schema, name, revision];
+export const tableId = ({ schema, name, revision }: TableRef): string => `${schema}/${name}@r${revision}`;
+
+export async function windowHeads(db: Queries, table: TableRef, range: Window): Promise<WindowHead[]> {
+  return db.query<WindowHead>(
+    `SELECT h.window_start AS start, h.window_end AS "end", h.commit_id AS commit, c.source_fingerprint AS "sourceFingerprint", h.source_version AS "sourceVersion"
+     FROM window_heads h JOIN commits c ON c.id = h.commit_id
+     WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND h.revision = $4 AND h.window_start >= $5 AND h.window_start < $6 ORDER BY h.window_start`,
+    [...tableValues(table), range.start, range.end],
+  );
+}
+
+/** Notes that these heads were looked at and are current for this state of the source's files. */
+export async function touchHeads(
+  db: Queries,
+  table: TableRef,
+  starts: readonly Instant[],
+  sourceVersion: string,
+): Promise<void> {
+  await db.query(
+    `UPDATE window_heads SET source_version = $5 WHERE ${tableWhere} AND window_start = ANY($6::timestamptz[])`,
+    [...tableValues(table), sourceVersion, starts],
+  );
+}
+
+/**
+ * One transaction moves the window's head by compare-and-set and inserts files, ledger, lineage and audit. The loser of a
+ * race gets what the winner recorded when both did the same work, `generation_moved` otherwise.
+ */
+export async function commitWindow(db: Database, commit: WindowCommit): Promise<Committed> {
+  return db.transaction(async (tx) => {
+    const { table, window, predecessor } = commit;
+    const snapshot = await nextSnapshot(tx, table, commit.columns);
+    const [head] = await tx.query<{
+      commit: number;
+      snapshot: number;
+      predecessor: number | null;
+      fingerprint: string;
+    }>(
+      `SELECT c.id AS commit, c.snapshot, c.predecessor, c.source_fingerprint AS fingerprint FROM window_heads h JOIN commits c ON c.id = h.commit_id
+       WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND h.revision = $4 AND h.window_start = $5`,
+      [...tableValues(table), window.start],
+    );
+    if ((head?.commit ?? null) !== predecessor) {
+      if (head && head.predecessor === predecessor && head.fingerprint === window.sourceFingerprint) {
+        await tx.query(`UPDATE lake_tables SET snapshot = snapshot - 1 WHERE ${tableWhere}`, tableValues(table));
+        return { commit: head.commit, snapshot: head.snapshot, repeated: true };
+      }
+      throw new DomainError(
+        'generation_moved',
+        `The window ${window.start} of ${tableId(table)} was committed by somebody else.`,
+        { window: window.start },
+      );
+    }
+    const id = await insertCommit(tx, commit, snapshot);
+    await moveHead(tx, commit, id, snapshot);
+    await recordLineage(tx, table.project, [
+      ...(commit.lineage ?? []),
+      { from: ['commit', String(id)], to: ['table', tableId(table)] },
+    ]);
+    await commit.also?.(tx, { commit: id, snapshot });
+    return { commit: id, snapshot, repeated: false };
+  });
+}
+
+/** Locks the table's row until the end of the transaction: commits of one table happen one after the other. */
+async function nextSnapshot(tx: Queries, table: TableRef, columns: readonly Column[]): Promise<number> {
+  const rows = await tx.query<{ snapshot: number }>(
+    `INSERT INTO lake_tables (project, schema, name, revision, columns, snapshot) VALUES ($1,$2,$3,$4,$5,1)
+     ON CONFLICT (project, schema, name, revision) DO UPDATE SET snapshot = lake_tables.snapshot + 1 RETURNING snapshot`,
+    [...tableValues(table), JSON.stringify(columns)],
+  );
+  return only(rows).snapshot;
+}
+
+async function insertCommit(tx: Queries, commit: WindowCommit, snapshot: number): Promise<number> {
+  const { table, window, predecessor, workflowId, principal, details = {} } = commit;
+  const rows = await tx.query<{ id: number }>(
+    `INSERT INTO commits (project, schema, name, revision, window_start, window_end, predecessor, snapshot, rows, bytes, row_hash, source_fingerprint, duration_ms, workflow_id, details, principal)
+     VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) RETURNING id`,
+    [
+      ...tableValues(table),
+      window.start,
+      window.end,
+      predecessor,
+      snapshot,
+      window.rows,
+      window.bytes,
+      window.rowHash,
+      window.sourceFingerprint,
+      window.durationMs,
+      workflowId,
+      JSON.stringify(details),
+      principal.name,
+    ],
+  );
+  await recordAudit(tx, table.project, principal, 'committed window', `${tableId(table)}/${window.start}`, {
+    commit: only(rows).id,
+    rows: window.rows,
+  });
+  return only(rows).id;
+}
+
+async function moveHead(
+  tx: Queries,
+  { table, window, sourceVersion }: WindowCommit,
+  commit: number,
+  snapshot: number,
+): Promise<void> {
+  await tx.query(
+    `UPDATE files SET end_snapshot = $5 WHERE ${tableWhere} AND window_start = $6 AND end_snapshot IS NULL`,
+    [...tableValues(table), snapshot, window.start],
+  );
+  await tx.query(
+    `INSERT INTO files (key, commit_id, project, schema, name, revision, window_start, rows, bytes, sha256, begin_snapshot)
+     SELECT key, $5, $1, $2, $3, $4, $6, rows, bytes, sha256, $7 FROM jsonb_to_recordset($8) AS f(key text, rows bigint, bytes bigint, sha256 text)`,
+    [...tableValues(table), commit, window.start, snapshot, JSON.stringify(window.files)],
+  );
+  await tx.query(
+    `INSERT INTO window_heads (project, schema, name, revision, window_start, window_end, commit_id, source_version) VALUES ($1,$2,$3,$4,$5,$6,$7,$8)
+     ON CONFLICT (project, schema, name, revision, window_start) DO UPDATE SET commit_id = $7, source_version = $8, window_end = $6`,
+    [...tableValues(table), window.start, window.end, commit, sourceVersion],
+  );
+}
+
+/** The ledger of a table, newest state of each window; `all` also lists the commits that were replaced. */
+export async function ledger(
+  db: Queries,
+  table: TableRef,
+  { all = false, limit = 1000, after }: { all?: boolean; limit?: number; after?: number } = {},
+): Promise<LedgerRow[]> {
+  return db.query<LedgerRow>(
+    `SELECT c.id AS commit, c.window_start AS start, c.window_end AS "end", c.snapshot, c.rows, c.bytes, c.row_hash AS "rowHash", c.source_fingerprint AS "sourceFingerprint",
+            c.duration_ms AS "durationMs", c.committed_at AS "committedAt", c.workflow_id AS "workflowId"
+     FROM commits c LEFT JOIN window_heads h ON h.commit_id = c.id
+     WHERE c.project = $1 AND c.schema = $2 AND c.name = $3 AND c.revision = $4 AND ($5 OR h.commit_id IS NOT NULL) AND c.id > $6
+     ORDER BY ${all ? 'c.id' : 'c.window_start'} LIMIT $7`,
+    [...tableValues(table), all, after ?? 0, limit],
+  );
+}
