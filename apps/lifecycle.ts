@@ -42,6 +42,9 @@ export function onShutdown(drain: () => Promise<void>, { log, drainMs = 10_000 }
     process.stdin.on('end', () => end('supervisor gone', false));
     process.stdin.on('error', () => end('supervisor gone', false));
     process.stdin.resume();
+    // A supervisor that was killed no longer reads; a line that nobody can read must not end the drain.
+    process.stdout.on('error', () => {});
+    process.stderr.on('error', () => {});
   }
   return () => end('requested', false);
 }

@@ -380,6 +380,7 @@ export const errorTable = {
     title: 'A program that Eider needs is missing.',
     help: 'eider doctor says how to get it.',
   },
+  process_failed: { ...internal, title: 'A program that Eider started does not run.', help: 'Its last lines are in the home folder’s logs/.' },
   config_invalid: {
     http: 500,
     grpc: 'FAILED_PRECONDITION',
