@@ -293,7 +293,11 @@ export const errorTable = {
     title: 'No inference instance is live.',
     help: 'Start eider serve; rollouts wait for it.',
   },
-  instance_starting: { ...unavailable, title: 'The inference instance is still loading its models.', help: 'Try again shortly; /v2/health/ready says when.' },
+  instance_starting: {
+    ...unavailable,
+    title: 'The inference instance is still loading its models.',
+    help: 'Try again shortly; /v2/health/ready says when.',
+  },
   instance_refused: {
     http: 500,
     grpc: 'INTERNAL',
@@ -380,7 +384,11 @@ export const errorTable = {
     title: 'A program that Eider needs is missing.',
     help: 'eider doctor says how to get it.',
   },
-  process_failed: { ...internal, title: 'A program that Eider started does not run.', help: 'Its last lines are in the home folder’s logs/.' },
+  process_failed: {
+    ...internal,
+    title: 'A program that Eider started does not run.',
+    help: 'Its last lines are in the home folder’s logs/.',
+  },
   config_invalid: {
     http: 500,
     grpc: 'FAILED_PRECONDITION',

@@ -1,4 +1,4 @@
-import type { Instant } from './ids.js';
+import type { Instant, ProjectName } from './ids.js';
 
 /** One half-open slice `[start, end)` of event time: a row stamped at `end` belongs to the next window. */
 export interface Window {
@@ -47,4 +47,32 @@ export interface Column {
   readonly name: string;
   /** DuckDB’s name of the type. */
   readonly type: string;
+}
+
+/** Input of the workflow that brings a view's windows up to date with their sources. */
+export interface MaterializeView extends Window {
+  readonly project: ProjectName;
+  readonly view: string;
+  readonly revision: number;
+  readonly principal: string;
+}
+
+export interface Materialized {
+  readonly windows: number;
+  readonly committed: number;
+  readonly unchanged: number;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Of the table after this work; 0 while it has none. */
+  readonly snapshot: number;
+  /** Why so many, or so few, windows were computed. */
+  readonly reason: string;
+}
+
+/** Answer of the query `progress` while a workflow runs, and of SSE. */
+export interface StageProgress {
+  readonly stage: string;
+  readonly done: number;
+  readonly total: number;
+  readonly detail: string;
 }

@@ -65,3 +65,43 @@ export interface Progress {
   readonly total: number;
   readonly metric?: Readonly<Record<string, number>>;
 }
+
+export interface BuildTrainingSet extends RunKey {
+  readonly principal: string;
+}
+
+export interface BuiltTrainingSet {
+  readonly name: string;
+  readonly rowHash: string;
+  readonly rows: number;
+}
+
+/** Input of the workflow that carries one model from training set to rollout. */
+export interface TrainModel extends RunKey {
+  readonly trigger: Trigger;
+  readonly principal: string;
+}
+
+export interface TrainedModelSummary {
+  readonly run: RunId;
+  readonly trainingSet: string;
+  readonly verdict: 'promote' | 'reject' | 'inconclusive';
+  readonly reasons: readonly string[];
+  readonly version: number;
+  /** The workflow that rolls the version out, when it was promoted and the model names an endpoint. */
+  readonly rollout: string | null;
+}
+
+export interface EvaluateRun {
+  readonly project: ProjectName;
+  readonly run: RunId;
+  readonly model: string;
+  readonly principal: string;
+}
+
+export interface EvaluatedRun {
+  readonly verdict: 'promote' | 'reject' | 'inconclusive';
+  readonly reasons: readonly string[];
+  /** Where the model says that a promoted version is rolled out. */
+  readonly endpoint: string | null;
+}

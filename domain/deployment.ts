@@ -1,0 +1,37 @@
+import type { Instant, ProjectName } from './ids.js';
+import type { Window } from './features.js';
+
+/** Input of the workflow that makes an endpoint serve a version. */
+export interface DeployVersion {
+  readonly project: ProjectName;
+  readonly endpoint: string;
+  readonly model: string;
+  readonly version: number;
+  /** From when on in data time the version answers. */
+  readonly asOf: Instant;
+  readonly reason: string;
+  readonly principal: string;
+}
+
+export interface Deployed {
+  readonly rollout: string;
+  readonly version: number;
+  readonly generation: number;
+  readonly instances: number;
+}
+
+/** Input of the workflow that predicts a window of the spine in batch. */
+export interface ScoreWindow extends Window {
+  readonly project: ProjectName;
+  readonly endpoint: string;
+  /** What the predictions are logged at: the slot's instant, never the wall clock. */
+  readonly asOf: Instant;
+  readonly principal: string;
+}
+
+export interface Scored {
+  readonly version: number;
+  readonly rows: number;
+  readonly snapshot: number;
+  readonly rowHash: string;
+}

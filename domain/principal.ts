@@ -1,0 +1,5 @@
+/** Who did it: on every edge, audit row and Update. */
+export interface Principal {
+  readonly name: string;
+}
+export const anonymous: Principal = { name: 'anonymous' };

@@ -1,0 +1,22 @@
+import type { ActivityOptions } from '@temporalio/workflow';
+
+/** Retry policies, named by what repeating a step costs. An error that no repeat can mend says so itself and is not retried. */
+export const steps = {
+  /** Short, and harmless to repeat: a row is read, or one recorded under its business key. */
+  repeatable: {
+    startToCloseTimeout: '1 minute',
+    retry: { initialInterval: '500 ms', maximumInterval: '10 s' },
+  },
+  /** Long, with a heartbeat: a repeat goes on from what was committed, or computes again what was not. */
+  heartbeating: {
+    startToCloseTimeout: '2 hours',
+    heartbeatTimeout: '15 s',
+    retry: { initialInterval: '1 s', maximumInterval: '30 s' },
+  },
+  /** Waits for others (live instances), so it is cheap to repeat and long to wait for. */
+  waiting: {
+    startToCloseTimeout: '1 hour',
+    heartbeatTimeout: '15 s',
+    retry: { initialInterval: '1 s', maximumInterval: '5 s' },
+  },
+} as const satisfies Record<string, ActivityOptions>;

@@ -1,0 +1,86 @@
+import {
+  CancellationScope,
+  executeChild,
+  isCancellation,
+  ParentClosePolicy,
+  proxyActivities,
+  rootCause,
+  startChild,
+} from '@temporalio/workflow';
+import type { Activities } from '../activities/index.js';
+import { workflowIds } from '../domain/ids.js';
+import type { BuildTrainingSet, BuiltTrainingSet, TrainedModelSummary, TrainModel } from '../domain/training.js';
+import { deployVersion } from './deployment.js';
+import { evaluateRun } from './evaluation.js';
+import { report } from './progress.js';
+import { steps } from './steps.js';
+
+const safe = proxyActivities<Activities>(steps.repeatable);
+const long = proxyActivities<Activities>(steps.heartbeating);
+
+/** Joins the spine with the features as they were known, and keeps the result under the hash of its rows. */
+export async function buildTrainingSet(input: BuildTrainingSet): Promise<BuiltTrainingSet> {
+  const reporter = report(`Training set of ${input.model} as of ${input.asOf}`, {
+    project: input.project,
+    resource: `Model/${input.model}`,
+    asOf: input.asOf,
+  });
+  reporter.stage('dataset', 'point-in-time join');
+  const set = await long.buildTrainingSet(input);
+  reporter.stage('done', `${set.name}: ${set.rows} rows, ${set.rowHash.slice(0, 12)}`);
+  return set;
+}
+
+/** From a training set to a version that serves: every step is recorded under the run, so a repeat goes on where it stopped. */
+export async function trainModel(input: TrainModel): Promise<TrainedModelSummary> {
+  const { project, model, asOf, principal } = input;
+  const reporter = report(`Train ${model} as of ${asOf}`, { project, resource: `Model/${model}`, asOf });
+  const { run } = await safe.openRun(input);
+  try {
+    reporter.stage('dataset', 'point-in-time join');
+    const set = await long.buildTrainingSet(input);
+    reporter.stage('train', `${set.rows} rows of ${set.name}`);
+    await safe.attachTrainingSet({ project, run, trainingSet: set.name });
+    await long.fit.executeWithOptions({ summary: `${model}, ${set.rows} rows` }, [{ project, run, principal }]);
+    reporter.stage('evaluate', 'candidate and champion on the held-out rows');
+    const evaluation = await executeChild(evaluateRun, {
+      args: [{ project, run, model, principal }],
+      workflowId: workflowIds.evaluate(project, run),
+      staticSummary: `Evaluate run ${run.slice(0, 8)} of ${model}`,
+    });
+    reporter.verdict(evaluation.verdict);
+    const { version } = await safe.registerVersion({ project, run, principal });
+    const outcome = { run, trainingSet: set.name, version, verdict: evaluation.verdict, reasons: evaluation.reasons };
+    if (evaluation.verdict !== 'promote' || evaluation.endpoint === null) {
+      reporter.stage('done', `version ${version}: ${evaluation.verdict}`);
+      return { ...outcome, rollout: null };
+    }
+    reporter.stage('roll out', `version ${version} to ${evaluation.endpoint}`);
+    const workflowId = workflowIds.deploy(project, evaluation.endpoint, version, asOf);
+    // Abandoned, not terminated: a rollout that began must end by its own rules.
+    const rollout = await startChild(deployVersion, {
+      args: [
+        {
+          project,
+          endpoint: evaluation.endpoint,
+          model,
+          version,
+          asOf,
+          reason: evaluation.reasons.join('; '),
+          principal,
+        },
+      ],
+      workflowId,
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      staticSummary: `Roll out ${model} version ${version} to ${evaluation.endpoint}`,
+    });
+    await rollout.result();
+    reporter.stage('done', `version ${version} serves ${evaluation.endpoint}`);
+    return { ...outcome, rollout: workflowId };
+  } catch (error) {
+    const cause = rootCause(error) ?? String(error);
+    const status = isCancellation(error) ? 'cancelled' : 'failed';
+    await CancellationScope.nonCancellable(() => safe.endRun({ project, run, status, detail: cause }));
+    throw error;
+  }
+}
