@@ -1,0 +1,35 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { projectRoot } from '../../apps/config.js';
+import { launch, waitReady } from '../../programs/program.js';
+import type { Launched, Program } from '../../programs/program.js';
+
+export const guard = join(projectRoot, 'bin', 'guard.js');
+
+/** A folder that is gone after the test. */
+export async function temporaryFolder(): Promise<{ path: string; remove: () => Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), 'eider-test-'));
+  return { path, remove: () => rm(path, { recursive: true, force: true }) };
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+/** Starts a program and waits until it is ready; what it said is in the error otherwise. */
+export async function started(program: Program): Promise<Launched> {
+  const lines: string[] = [];
+  const launched = await launch(program, (line) => lines.push(line));
+  await waitReady(program, launched, 45_000).catch(async (error: Error) => {
+    launched.force();
+    throw new Error(`${error.message}\n${lines.join('\n')}`);
+  });
+  return launched;
+}
