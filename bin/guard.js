@@ -31,16 +31,20 @@ const killWaitMs = 10_000;
 const hasProc =
   readdirSync('/', { withFileTypes: true }).some(({ name }) => name === 'proc') && readStat('self') !== null;
 
-/** State, group and start time (clock ticks since boot) of a process, or null when there is none. */
+/** State, group and start time (clock ticks since boot, which is named too) of a process; null when there is none. */
 function readStat(pid) {
   try {
     // The second field is the program's name in brackets and may hold spaces and brackets of its own.
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return { state: fields[0], group: Number(fields[2]), start: fields[19] };
+    return { state: fields[0], group: Number(fields[2]), start: `${bootId()}/${fields[19]}` };
   } catch {
     return null;
   }
+}
+
+function bootId() {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
 }
 
 function ps(...args) {
