@@ -1,12 +1,8 @@
+import type { Bound } from './decide/bounds.js';
 import type { Metrics } from './evaluation.js';
-import type { Instant } from './ids.js';
+import type { Window } from './features.js';
+import type { Instant, ProjectName } from './ids.js';
 import type { MetricName } from './resources.js';
-
-/** A slice of event time, half-open: `start` belongs to it, `end` does not. */
-export interface Window {
-  readonly start: Instant;
-  readonly end: Instant;
-}
 
 /**
  * How often a column's values fell between the edges: whole counts, so profiles of parts add up to the profile of the
@@ -48,13 +44,6 @@ export interface Observed {
 
 export type FindingTest = 'psi' | 'null_share' | 'row_count' | MetricName;
 
-/** A bound as declared: `max` may not be exceeded, `min` not undershot; `absolute` compares without the sign. */
-export interface Bound {
-  readonly kind: 'max' | 'min';
-  readonly limit: number;
-  readonly absolute: boolean;
-}
-
 /** What one test saw of one subject in one window; there is at most one for each test and subject. */
 export interface Finding {
   readonly test: FindingTest;
@@ -92,7 +81,7 @@ export interface Breach {
 /** What is kept of an open alert to decide about it later. */
 export interface AlertState {
   readonly reasons: readonly string[];
-  /** What it was opened for, and what has been breached since. */
+  /** What it was opened for: `breaches` of the judgement that opened it. */
   readonly breaches: readonly Breach[];
 }
 
@@ -100,9 +89,11 @@ export interface AlertState {
 export interface AlertJudgement {
   readonly breached: boolean;
   readonly breaches: readonly Breach[];
-  /** Breaches of the open alert of which no window of the serving version tells anything yet. */
+  /** How many pairs of test and subject had a value in any window. */
+  readonly judged: number;
+  /** Breaches of the open alert of which no window tells anything. */
   readonly unjudged: readonly Breach[];
-  /** A sentence for each breach; when there is none, one for each test that was judged. */
+  /** A sentence for each breach; when there is none, what is now with those of the open alert. */
   readonly reasons: readonly string[];
 }
 
@@ -120,4 +111,23 @@ export interface Resolution {
   readonly resolved: boolean;
   /** Why it is resolved, or why it stays open. */
   readonly reason: string;
+}
+
+/** Input of one tick of a monitor. A scheduled tick takes `asOf` from the slot it was scheduled for. */
+export interface MonitorTick {
+  readonly project: ProjectName;
+  readonly monitor: string;
+  readonly asOf?: Instant;
+  readonly principal: string;
+}
+
+export interface MonitorTicked {
+  readonly asOf: Instant;
+  readonly version: number;
+  readonly rows: number;
+  readonly judged: readonly Instant[];
+  readonly breached: boolean;
+  readonly reasons: readonly string[];
+  readonly alert: string | null;
+  readonly retraining: string | null;
 }

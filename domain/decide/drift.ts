@@ -10,7 +10,10 @@ import type { ColumnDrift, ColumnProfile } from '../monitoring.js';
  */
 export function psi(reference: readonly number[], current: readonly number[]): number | null {
   if (reference.length !== current.length)
-    throw new DomainError('internal', 'PSI compares counts over the same bins.', { reference: reference.length, current: current.length });
+    throw new DomainError('internal', 'PSI compares counts over the same bins.', {
+      reference: reference.length,
+      current: current.length,
+    });
   const [referenceRows, currentRows] = [sum(reference), sum(current)];
   if (referenceRows === 0 || currentRows === 0) return null;
   return sum(
@@ -39,9 +42,13 @@ export const psiNoise = (bins: number, n: number, m: number): number | null =>
 export function driftOf(reference: readonly ColumnProfile[], current: readonly ColumnProfile[]): ColumnDrift[] {
   return reference.map((before) => {
     const after = current.find(({ column }) => column === before.column);
-    if (!after) throw new DomainError('internal', `There is no current profile of ${before.column}.`, { column: before.column });
+    if (!after)
+      throw new DomainError('internal', `There is no current profile of ${before.column}.`, { column: before.column });
     assertSameEdges(before, after);
-    const [expected, actual] = [[...before.counts, before.nulls], [...after.counts, after.nulls]];
+    const [expected, actual] = [
+      [...before.counts, before.nulls],
+      [...after.counts, after.nulls],
+    ];
     const bins = expected.filter((count, bin) => count > 0 || (actual[bin] ?? 0) > 0).length;
     return {
       column: before.column,
@@ -64,8 +71,16 @@ export function mergeProfiles(one: ColumnProfile, other: ColumnProfile): ColumnP
 }
 
 function assertSameEdges(one: ColumnProfile, other: ColumnProfile): void {
-  if (one.column === other.column && one.edges.length === other.edges.length && one.edges.every((edge, i) => edge === other.edges[i])) return;
-  throw new DomainError('internal', 'Profiles can only be compared over the same column and edges.', { one: one.column, other: other.column });
+  if (
+    one.column === other.column &&
+    one.edges.length === other.edges.length &&
+    one.edges.every((edge, i) => edge === other.edges[i])
+  )
+    return;
+  throw new DomainError('internal', 'Profiles can only be compared over the same column and edges.', {
+    one: one.column,
+    other: other.column,
+  });
 }
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
