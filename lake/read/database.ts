@@ -1,0 +1,96 @@
+import { DomainError } from '../../domain/errors.js';
+import { quoteText } from '../duckdb.js';
+import { holdHandle, holdResult, library, pointerAt, setPointer, type Pointer } from './library.js';
+
+export interface DatabaseOptions {
+  /** Absolute; nothing outside it can be read. */
+  readonly lakeRoot: string;
+  readonly threads: number;
+  /** DuckDB's own notation, e.g. `8GB`; null is DuckDB's default, 80 % of the memory. */
+  readonly memoryLimit: string | null;
+}
+
+/** One DuckDB in memory for the process, which every worker thread uses by the addresses of its connections. */
+export interface ReadDatabase {
+  connect(): Pointer;
+  /** Only while the connection is open; a query that has not begun yet does not notice. */
+  interrupt(connection: Pointer): void;
+  disconnect(connection: Pointer): void;
+  close(): void;
+}
+
+/** What producing threads may have ready beyond the consumer; DuckDB's own default of 1 MB stalls them on wide rows. */
+const streamingBuffer = '16MB';
+
+export function openReadDatabase(options: DatabaseOptions): ReadDatabase {
+  const duckdb = library();
+  const database = openDatabase(options.threads, options.memoryLimit);
+  const connect = (): Pointer => {
+    const connection = holdHandle();
+    if (duckdb.connect(pointerAt(database), connection.address) !== 0)
+      throw new DomainError('query_failed', 'DuckDB refused a connection.');
+    run(pointerAt(connection), `SET streaming_buffer_size = '${streamingBuffer}'`);
+    return pointerAt(connection);
+  };
+  const disconnect = (connection: Pointer): void => {
+    const handle = holdHandle();
+    setPointer(handle, connection);
+    duckdb.disconnect(handle.address);
+  };
+  const close = () => duckdb.close(database.address);
+  const setup = connect();
+  try {
+    for (const statement of lockdown(options.lakeRoot)) run(setup, statement);
+  } catch (error) {
+    disconnect(setup);
+    close();
+    throw error;
+  }
+  disconnect(setup);
+  return { connect, interrupt: (connection) => void duckdb.interrupt(connection), disconnect, close };
+}
+
+/** The order matters: after the last one nothing can be changed any more. Nothing is ever spilled to disk. */
+const lockdown = (lakeRoot: string): string[] => [
+  "SET GLOBAL TimeZone = 'UTC'",
+  'SET GLOBAL preserve_insertion_order = true',
+  'SET GLOBAL parquet_metadata_cache = true',
+  "SET GLOBAL temp_directory = ''",
+  'SET GLOBAL autoinstall_known_extensions = false',
+  'SET GLOBAL autoload_known_extensions = false',
+  'SET GLOBAL allow_community_extensions = false',
+  `SET GLOBAL allowed_directories = [${quoteText(`${lakeRoot}/`)}]`,
+  'SET GLOBAL enable_external_access = false',
+  "SET GLOBAL allowed_configs = ['streaming_buffer_size']",
+  'SET GLOBAL lock_configuration = true',
+];
+
+function openDatabase(threads: number, memoryLimit: string | null) {
+  const duckdb = library();
+  const config = holdHandle();
+  const database = holdHandle();
+  const error = holdHandle();
+  duckdb.createConfig(config.address);
+  try {
+    const settings = { threads: String(threads), ...(memoryLimit === null ? {} : { memory_limit: memoryLimit }) };
+    for (const [name, value] of Object.entries(settings))
+      if (duckdb.setConfig(pointerAt(config), name, value) !== 0)
+        throw new DomainError('config_invalid', `DuckDB does not accept ${value} for ${name}.`, { name, value });
+    if (duckdb.openExt(':memory:', database.address, pointerAt(config), error.address) !== 0) {
+      duckdb.free(pointerAt(error));
+      throw new DomainError('query_failed', 'DuckDB could not open a database in memory.');
+    }
+  } finally {
+    duckdb.destroyConfig(config.address);
+  }
+  return database;
+}
+
+function run(connection: Pointer, sql: string): void {
+  const duckdb = library();
+  const result = holdResult();
+  const failed = duckdb.query(connection, sql, result.address) !== 0;
+  const message = failed ? duckdb.resultError(result.address) : null;
+  duckdb.destroyResult(result.address);
+  if (failed) throw new DomainError('query_failed', message ?? 'DuckDB gave no reason.', { sql });
+}

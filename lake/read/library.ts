@@ -1,0 +1,144 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import koffi from 'koffi';
+import { DomainError } from '../../domain/errors.js';
+
+/**
+ * DuckDB's C API by FFI: the library that `@duckdb/node-bindings` ships, called synchronously. Every pointer is a plain
+ * number, because an address has at most 47 bits and a call with numbers takes some 30 ns. A buffer whose address is in
+ * use must stay referenced, or its memory goes with the garbage.
+ */
+export type Pointer = number;
+
+const require = createRequire(import.meta.url);
+
+const libraryNames: Partial<Record<NodeJS.Platform, string>> = {
+  darwin: 'libduckdb.dylib',
+  linux: 'libduckdb.so',
+  win32: 'duckdb.dll',
+};
+
+/** Beside the native binding of this platform; package managers install the variant for glibc or the one for musl. */
+function libraryPath(): string {
+  const file = libraryNames[process.platform];
+  const fromBindings = createRequire(require.resolve('@duckdb/node-bindings/package.json'));
+  const base = `@duckdb/node-bindings-${process.platform}-${process.arch}`;
+  for (const name of [base, `${base}-musl`])
+    try {
+      if (file !== undefined) return join(dirname(fromBindings.resolve(`${name}/package.json`)), file);
+    } catch {
+      // Not this variant; the sentence below speaks when there is none.
+    }
+  throw new DomainError('tool_missing', `DuckDB's library for ${process.platform}-${process.arch} is not installed.`, {
+    package: base,
+  });
+}
+
+export type Library = ReturnType<typeof loadLibrary>;
+
+let loaded: Library | undefined;
+/** Once a thread. */
+export const library = (): Library => (loaded ??= loadLibrary());
+
+/** `duckdb_result`, 48 bytes, is passed by value to one function only. */
+const resultBytes = 48;
+
+function loadLibrary() {
+  const duckdb = koffi.load(libraryPath());
+  const libc = koffi.load(process.platform === 'win32' ? 'ucrtbase.dll' : null);
+  const result = koffi.struct({
+    columnCount: 'uint64_t',
+    rowCount: 'uint64_t',
+    rowsChanged: 'uint64_t',
+    columns: 'uintptr_t',
+    errorMessage: 'uintptr_t',
+    internalData: 'uintptr_t',
+  });
+  /** Types: p = pointer, n = 64-bit count, i = 32-bit, s = text, v = nothing. */
+  const types = { p: 'uintptr_t', n: 'uint64_t', i: 'int32_t', s: 'str', v: 'void' } as const;
+  type Letter = keyof typeof types;
+  const bind = <Call>(name: string, signature: string): Call => {
+    const [answer, ...values] = [...signature].map((letter) => types[letter as Letter]);
+    return duckdb.func(`duckdb_${name}`, answer ?? 'void', values) as unknown as Call;
+  };
+  const fetchChunk = duckdb.func('duckdb_fetch_chunk', types.p, [result]) as unknown as (result: object) => Pointer;
+  const releaseArrow = koffi.proto('void', ['uintptr_t']);
+  const releases = new Map<number, (array: Pointer) => void>();
+  type One<Answer> = (pointer: Pointer) => Answer;
+  type Two<Answer> = (pointer: Pointer, other: Pointer) => Answer;
+
+  return {
+    memcpy: libc.func('memcpy', 'void', ['uintptr_t', 'uintptr_t', 'size_t']) as unknown as (
+      target: Pointer,
+      source: Pointer,
+      bytes: number,
+    ) => void,
+    openExt: bind<(path: string, database: Pointer, config: Pointer, error: Pointer) => number>('open_ext', 'isppp'),
+    createConfig: bind<One<number>>('create_config', 'ip'),
+    setConfig: bind<(config: Pointer, name: string, value: string) => number>('set_config', 'ipss'),
+    destroyConfig: bind<One<void>>('destroy_config', 'vp'),
+    close: bind<One<void>>('close', 'vp'),
+    connect: bind<Two<number>>('connect', 'ipp'),
+    disconnect: bind<One<void>>('disconnect', 'vp'),
+    interrupt: bind<One<void>>('interrupt', 'vp'),
+    query: bind<(connection: Pointer, sql: string, result: Pointer) => number>('query', 'ipsp'),
+    prepare: bind<(connection: Pointer, sql: string, prepared: Pointer) => number>('prepare', 'ipsp'),
+    prepareError: bind<One<string | null>>('prepare_error', 'sp'),
+    destroyPrepare: bind<One<void>>('destroy_prepare', 'vp'),
+    pendingStreaming: bind<Two<number>>('pending_prepared_streaming', 'ipp'),
+    pendingError: bind<One<string | null>>('pending_error', 'sp'),
+    destroyPending: bind<One<void>>('destroy_pending', 'vp'),
+    executePending: bind<Two<number>>('execute_pending', 'ipp'),
+    resultError: bind<One<string | null>>('result_error', 'sp'),
+    resultErrorType: bind<One<number>>('result_error_type', 'ip'),
+    destroyResult: bind<One<void>>('destroy_result', 'vp'),
+    columnCount: bind<One<number>>('column_count', 'np'),
+    columnType: bind<(result: Pointer, column: number) => number>('column_type', 'ipn'),
+    columnLogicalType: bind<(result: Pointer, column: number) => Pointer>('column_logical_type', 'ppn'),
+    destroyLogicalType: bind<One<void>>('destroy_logical_type', 'vp'),
+    vectorSize: bind<() => number>('vector_size', 'n'),
+    chunkRows: bind<One<number>>('data_chunk_get_size', 'np'),
+    chunkVector: bind<(chunk: Pointer, column: number) => Pointer>('data_chunk_get_vector', 'ppn'),
+    destroyChunk: bind<One<void>>('destroy_data_chunk', 'vp'),
+    createChunk: bind<(types: Pointer, columns: number) => Pointer>('create_data_chunk', 'ppn'),
+    resetChunk: bind<One<void>>('data_chunk_reset', 'vp'),
+    setChunkRows: bind<(chunk: Pointer, rows: number) => void>('data_chunk_set_size', 'vpn'),
+    vectorData: bind<One<Pointer>>('vector_get_data', 'pp'),
+    vectorValidity: bind<One<Pointer>>('vector_get_validity', 'pp'),
+    referenceVector: bind<Two<void>>('vector_reference_vector', 'vpp'),
+    arrowOptions: bind<One<Pointer>>('result_get_arrow_options', 'pp'),
+    destroyArrowOptions: bind<One<void>>('destroy_arrow_options', 'vp'),
+    chunkToArrow: bind<(options: Pointer, chunk: Pointer, array: Pointer) => Pointer>('data_chunk_to_arrow', 'pppp'),
+    errorMessage: bind<One<string | null>>('error_data_message', 'sp'),
+    destroyErrorData: bind<One<void>>('destroy_error_data', 'vp'),
+    free: bind<One<void>>('free', 'vp'),
+
+    /** The next chunk, or 0: then `resultError` tells whether that was the end. */
+    fetchChunk: (held: Held) => fetchChunk(koffi.decode(held.buffer, result) as object),
+    /** Calls an ArrowArray's own release function. */
+    releaseArrow(release: Pointer, array: Pointer): void {
+      let call = releases.get(release);
+      if (!call) releases.set(release, (call = koffi.decode(BigInt(release), releaseArrow) as (at: Pointer) => void));
+      call(array);
+    },
+  };
+}
+
+/** Memory of ours that DuckDB writes to: a handle, a struct. */
+export interface Held {
+  readonly buffer: Buffer;
+  readonly address: Pointer;
+}
+
+export function hold(bytes: number): Held {
+  const buffer = Buffer.alloc(Math.max(bytes, 128)); // Small typed arrays may live on V8's heap, where they move.
+  return { buffer, address: addressOf(buffer) };
+}
+
+export const holdResult = (): Held => hold(resultBytes);
+export const holdHandle = (): Held => hold(8);
+export const addressOf = (buffer: Uint8Array): Pointer => Number(koffi.address(buffer));
+/** Pointers in memory of ours. */
+export const pointerAt = ({ buffer }: Held, offset = 0): Pointer => Number(buffer.readBigUInt64LE(offset));
+export const setPointer = ({ buffer }: Held, pointer: Pointer, offset = 0): void =>
+  void buffer.writeBigUInt64LE(BigInt(pointer), offset);

@@ -1,0 +1,75 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { DomainError } from '../../domain/errors.js';
+import type { FromWorker, ToWorker } from './messages.js';
+
+/** One worker thread, seen from outside; a thread that ended is started again by the next stream. */
+export interface Thread {
+  /** Resolves when DuckDB is loaded there. */
+  start(): Promise<void>;
+  /** `answer` gets all that concerns the stream, and a failure when the thread ends before its `closed`. */
+  attach(stream: number, answer: (message: FromWorker) => void): void;
+  detach(stream: number): void;
+  post(message: ToWorker): void;
+  /** How many streams it has. */
+  streams(): number;
+  stop(): Promise<void>;
+}
+
+export function createThread(): Thread {
+  const answers = new Map<number, (message: FromWorker) => void>();
+  let worker: Worker | null = null;
+  let ready: Promise<void> | null = null;
+
+  function live(): Worker {
+    if (worker) return worker;
+    const started = new Worker(workerFile());
+    let cause: unknown;
+    worker = started;
+    ready = new Promise((resolve, reject) => {
+      started.once('message', () => resolve());
+      started.once('exit', () => reject(ended(cause)));
+    });
+    ready.catch(() => undefined); // `start` tells; without it the streams do.
+    started.on('message', (message: FromWorker) => {
+      if ('stream' in message) answers.get(message.stream)?.(message);
+    });
+    started.on('error', (error) => (cause = error));
+    started.on('exit', () => {
+      worker = null;
+      const { code, message, data } = ended(cause);
+      for (const [stream, answer] of answers) {
+        answer({ type: 'failed', stream, failure: { code, detail: message, data } });
+        answer({ type: 'closed', stream });
+      }
+    });
+    return started;
+  }
+
+  return {
+    async start() {
+      live();
+      await ready;
+    },
+    attach: (stream, answer) => void answers.set(stream, answer),
+    detach: (stream) => void answers.delete(stream),
+    post: (message) => live().postMessage(message),
+    streams: () => answers.size,
+    async stop() {
+      const last = worker;
+      if (!last) return;
+      const exit = new Promise((resolve) => last.once('exit', resolve));
+      last.postMessage({ type: 'stop' } satisfies ToWorker);
+      await exit;
+    },
+  };
+}
+
+const ended = (cause: unknown): DomainError => new DomainError('internal', 'A reading thread ended.', {}, { cause });
+
+/** Threads run compiled JavaScript: beside this file in `dist/`; tests run from the sources and take it from there. */
+function workerFile(): URL {
+  const beside = new URL('./worker.js', import.meta.url);
+  return existsSync(fileURLToPath(beside)) ? beside : new URL('../../dist/lake/read/worker.js', import.meta.url);
+}

@@ -1,0 +1,70 @@
+import { parentPort } from 'node:worker_threads';
+import { failureOf, type Failure } from './failure.js';
+import { holdHandle, library, setPointer, type Pointer } from './library.js';
+import type { FromWorker, ToWorker } from './messages.js';
+import { openQuery, type Query } from './query.js';
+
+/** A thread that reads: DuckDB is called synchronously, one batch a message, so streams of one thread take turns. */
+interface Stream {
+  readonly connection: Pointer;
+  readonly open: () => Query;
+  query: Query | null;
+  /** After a failure every further pull is answered with it. */
+  failure: Failure | null;
+}
+
+if (!parentPort) throw new Error('This file is the entry of a worker thread.');
+const port = parentPort;
+const streams = new Map<number, Stream>();
+const post = (message: FromWorker, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
+
+function pull(stream: number): void {
+  const held = streams.get(stream);
+  if (!held) throw new Error(`Stream ${stream} is not open.`);
+  try {
+    if (held.failure) return post({ type: 'failed', stream, failure: held.failure });
+    held.query ??= held.open();
+    const message = held.query.next()?.buffer as ArrayBuffer | undefined;
+    if (message) post({ type: 'batch', stream, message }, [message]);
+    else post({ type: 'end', stream });
+  } catch (error) {
+    held.failure = failureOf(error);
+    post({ type: 'failed', stream, failure: held.failure });
+  }
+}
+
+function close(stream: number): void {
+  const held = streams.get(stream);
+  streams.delete(stream);
+  held?.query?.close();
+  if (held) {
+    const handle = holdHandle();
+    setPointer(handle, held.connection);
+    library().disconnect(handle.address);
+  }
+  post({ type: 'closed', stream });
+}
+
+port.on('message', (message: ToWorker) => {
+  switch (message.type) {
+    case 'open': {
+      const flag = new Int32Array(message.cancelled);
+      const { connection, plan } = message;
+      const open = () => openQuery(connection, plan, () => Atomics.load(flag, 0) === 1);
+      streams.set(message.stream, { connection, open, query: null, failure: null });
+      break;
+    }
+    case 'pull':
+      pull(message.stream);
+      break;
+    case 'close':
+      close(message.stream);
+      break;
+    case 'stop':
+      port.close();
+      break;
+  }
+});
+
+library();
+post({ type: 'ready' });
