@@ -1,12 +1,15 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { DomainError } from '../domain/errors.js';
 import { guardFile } from './files.js';
 import { BoundedLog, lineSplitter } from './output.js';
 
 /** A program that ends by itself. */
 export interface ProgramRun {
+  /** For people, at the start of a sentence. */
+  readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
   readonly cwd: string;
@@ -78,6 +81,7 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
  * same number is left alone. Throws `process_failed` when something cannot be ended.
  */
 export async function endStrays(pidFile: string, graceMs = graceDefaultMs): Promise<void> {
+  if (!existsSync(pidFile)) return;
   const args = [guardFile(), '--grace-ms', String(graceMs), '--end', pidFile];
   const child = spawn(process.execPath, args, { stdio: 'ignore', env: {} });
   const [code] = (await once(child, 'exit')) as [number | null];
@@ -159,10 +163,10 @@ async function guardExit(
   return code ?? 137;
 }
 
-const cancelled = (run: ProgramRun) => new DomainError('cancelled', `${run.command} was cancelled.`);
+const cancelled = (run: ProgramRun) => new DomainError('cancelled', `${run.name} was cancelled.`);
 
 const timedOut = (run: ProgramRun, log: BoundedLog) =>
-  new DomainError('trainer_timeout', `${run.command} did not finish in ${run.timeoutMs / 1000} s.`, {
+  new DomainError('trainer_timeout', `${run.name} did not finish in ${run.timeoutMs / 1000} s.`, {
     timeoutMs: run.timeoutMs,
     lastLines: log.lastLines.slice(-20),
   });

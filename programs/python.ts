@@ -49,6 +49,7 @@ type Built = { readonly path: string } | { readonly unusable: string };
 
 async function build(wanted: PythonEnvironment, python: string, folder: string): Promise<Built> {
   const { exitCode, lastLines } = await runProgram({
+    name: `The build of Python environment ${wanted.name}`,
     command: python,
     // -I: nothing of a PYTHONPATH or of the user's own packages gets in; pip's own settings (PIP_…) do.
     args: ['-I', environmentFile(), folder, wanted.name, wanted.lockFile],
