@@ -272,6 +272,13 @@ export const errorTable = {
     title: 'The model answers the golden rows otherwise than its trainer did.',
     help: 'The version is not served; compare runtime and trainer versions.',
   },
+  prediction_invalid: {
+    http: 500,
+    grpc: 'INTERNAL',
+    retry: false,
+    title: 'A prediction is not a probability.',
+    help: 'The model must answer numbers from 0 to 1; check its output and its inputs.',
+  },
 
   // Inference.
   inference_input_invalid: {
@@ -341,6 +348,13 @@ export const errorTable = {
     retry: false,
     title: 'This call is not supported.',
     help: 'docs/flight.md lists what is.',
+  },
+  stream_idle: {
+    http: 408,
+    grpc: 'DEADLINE_EXCEEDED',
+    retry: true,
+    title: 'The client did not take what was sent.',
+    help: 'Read the stream to its end without long pauses, or ask for a new one.',
   },
   streams_exhausted: {
     http: 429,

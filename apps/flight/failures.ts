@@ -1,0 +1,18 @@
+import { Metadata, status, type ServerErrorResponse } from '@grpc/grpc-js';
+import { asDomainError } from '../../domain/errors.js';
+import type { Logger } from '../log.js';
+
+/** The metadata key of the stable code. */
+export const codeKey = 'eider-code';
+
+export type GrpcFailure = Pick<ServerErrorResponse, 'code' | 'details' | 'metadata' | 'name' | 'message'>;
+
+/** An error as gRPC shows it: status, sentence and help; the code in the trailing metadata. What is ours alone is logged. */
+export function grpcFailure(error: unknown, log: Logger): GrpcFailure {
+  const failure = asDomainError(error);
+  if (failure.row.http >= 500 && failure.row.grpc === 'INTERNAL') log.error('a call failed', { error });
+  const metadata = new Metadata();
+  metadata.set(codeKey, failure.code);
+  const details = `${failure.row.title} ${failure.message} ${failure.row.help}`;
+  return { code: status[failure.row.grpc], details, metadata, name: failure.name, message: details };
+}

@@ -1,0 +1,37 @@
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { openDatabase } from '../../store/db.js';
+import { tables } from '../../store/tables.js';
+import { databaseUrl, loadConfig } from '../config.js';
+import { onShutdown } from '../lifecycle.js';
+import { createLogger } from '../log.js';
+import { startFlight } from './server.js';
+
+/** Calls look up a name or a ticket; streams hold none. */
+const connectionsMax = 4;
+
+const config = loadConfig();
+const log = createLogger('flight', config.logLevel);
+try {
+  const db = openDatabase({ url: databaseUrl(config), poolMax: connectionsMax, application: 'eider-flight' });
+  const flight = await startFlight({
+    host: config.host,
+    port: config.ports.flight,
+    lakeRoot: join(config.home, 'lake'),
+    protoFolder: join(config.projectRoot, 'proto'),
+    tables: tables(db),
+    log,
+    reader: { threads: config.duckdb.threads ?? availableParallelism(), memoryLimit: config.duckdb.memoryLimit },
+  });
+  onShutdown(
+    async () => {
+      await flight.stop();
+      await db.close();
+    },
+    { log },
+  );
+  log.ready({ url: flight.url });
+} catch (error) {
+  log.error('Flight cannot start', { error });
+  process.exit(1);
+}

@@ -1,0 +1,45 @@
+import { join } from 'node:path';
+import { loadPackageDefinition, type MethodDefinition, type ServiceDefinition } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+
+/** The messages of `proto/Flight.proto` that we read or write, as the loader gives them. */
+export interface FlightDescriptor {
+  readonly type: 'UNKNOWN' | 'PATH' | 'CMD';
+  readonly cmd: Buffer;
+  readonly path: readonly string[];
+}
+
+export interface FlightInfo {
+  readonly schema: Buffer;
+  readonly flight_descriptor: FlightDescriptor;
+  readonly endpoint: readonly { readonly ticket: Ticket; readonly location: readonly { readonly uri: string }[] }[];
+  readonly total_records: number;
+  readonly total_bytes: number;
+  readonly ordered: boolean;
+  readonly app_metadata: Buffer;
+}
+
+export interface Ticket {
+  readonly ticket: Buffer;
+}
+
+export interface Criteria {
+  readonly expression: Buffer;
+}
+
+/** `folder` holds Flight.proto. DoGet's messages arrive ready-made, so they pass its serializer as they are. */
+export function flightService(folder: string): ServiceDefinition {
+  const loaded = loadPackageDefinition(
+    loadSync(join(folder, 'Flight.proto'), {
+      keepCase: true,
+      longs: Number,
+      enums: String,
+      defaults: true,
+      arrays: true,
+      oneofs: true,
+    }),
+  ) as unknown as { arrow: { flight: { protocol: { FlightService: { service: ServiceDefinition } } } } };
+  const service = loaded.arrow.flight.protocol.FlightService.service;
+  const doGet = service['DoGet'] as MethodDefinition<object, object>;
+  return { ...service, DoGet: { ...doGet, responseSerialize: (message: object) => message as Buffer } };
+}
