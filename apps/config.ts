@@ -105,7 +105,7 @@ export const settings = {
   EIDER_ROOTS: setting({
     schema: text.nullable(),
     default: null,
-    defaultNote: 'the current folder',
+    defaultNote: 'the current folder and Eider’s own',
     description: 'The folders that source files may lie in, separated as in PATH.',
     example: '/data/flights:/data/weather',
   }),
@@ -122,8 +122,9 @@ export const settings = {
     example: 'grpc://flight.example:8815',
   }),
   EIDER_PYTHON: setting({
-    schema: text,
-    default: 'python3',
+    schema: text.nullable(),
+    default: null,
+    defaultNote: 'the first fit one of python3, python3.13 … python3.10 on PATH',
     description: 'The Python (3.10 or later) that environments are made with.',
     example: '/usr/bin/python3.12',
   }),
@@ -194,10 +195,7 @@ export function loadConfig(environment: Environment = process.env, folder: strin
       taskQueue: values.EIDER_TASK_QUEUE,
       uiUrl: values.EIDER_TEMPORAL_UI_URL,
     },
-    roots: (values.EIDER_ROOTS ?? folder)
-      .split(delimiter)
-      .filter(Boolean)
-      .map((root) => resolve(folder, root)),
+    roots: rootsOf(values.EIDER_ROOTS, folder),
     urls: { api: values.EIDER_URL, flight: values.EIDER_FLIGHT_URL },
     python: values.EIDER_PYTHON,
     logLevel: values.EIDER_LOG_LEVEL,
@@ -206,6 +204,12 @@ export function loadConfig(environment: Environment = process.env, folder: strin
     /** What child processes inherit. */
     environment,
   } as const;
+}
+
+function rootsOf(given: string | null, folder: string): readonly string[] {
+  if (given === null) return [...new Set([resolve(folder), projectRoot])];
+  const roots = given.split(delimiter).filter(Boolean);
+  return roots.map((root) => resolve(folder, root));
 }
 
 /** The database of a process that cannot work without one; throws `config_invalid`. */

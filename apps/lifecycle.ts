@@ -3,6 +3,9 @@ import type { Logger } from './log.js';
 /** The argument with which `eider dev` starts its children; they then end when the pipe on their stdin closes. */
 export const supervisedFlag = '--supervised';
 
+/** npm passes a terminal's Ctrl-C on to a program that has already got it: within this time it is the same one. */
+export const sameSignalMs = 500;
+
 export interface ShutdownOptions {
   readonly log?: Logger;
   /** A drain that takes longer is given up and the process exits 1; milliseconds. */
@@ -15,13 +18,13 @@ export interface ShutdownOptions {
  * request as a function, for a process that wants to end itself.
  */
 export function onShutdown(drain: () => Promise<void>, { log, drainMs = 10_000 }: ShutdownOptions = {}): () => void {
-  let draining = false;
+  let drainingSince: number | null = null;
   const end = (reason: string, again: boolean) => {
-    if (draining) {
-      if (again) process.exit(1);
+    if (drainingSince !== null) {
+      if (again && performance.now() - drainingSince > sameSignalMs) process.exit(1);
       return;
     }
-    draining = true;
+    drainingSince = performance.now();
     log?.info('draining', { reason });
     const deadline = setTimeout(() => {
       log?.error('the drain took too long', { drainMs });

@@ -20,7 +20,6 @@ export interface PostgresOptions {
   readonly home: string;
   readonly port: number;
   readonly cacheDir: string;
-  readonly guard: string;
 }
 
 const user = 'eider';
@@ -37,7 +36,7 @@ export function postgresProgram(options: PostgresOptions): Program {
   const folder = dataFolder(options.home);
   return {
     name: 'postgres',
-    guard: options.guard,
+    guarded: true,
     stop: { signal: 'SIGINT', graceMs: stopMs }, // SIGINT: fast shutdown, open sessions are ended.
     async prepare() {
       const binaries = await findPostgres(options.cacheDir);
@@ -59,6 +58,22 @@ export async function postgresUrl({ home, port }: Pick<PostgresOptions, 'home' |
 
 const urlOf = (port: number, password: string, name: string) =>
   `postgresql://${user}:${password}@127.0.0.1:${port}/${name}`;
+
+/** Throws `database_unreachable` when the database of a URL does not answer. */
+export async function checkDatabase(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  client.on('error', () => {}); // Also rejects what is under way.
+  try {
+    await client.connect();
+    await client.query('SELECT 1');
+  } catch (error) {
+    const { host, port, database: name } = client;
+    const detail = `The database ${name} at ${host}:${port} does not answer: ${(error as Error).message || 'no reason given'}.`;
+    throw new DomainError('database_unreachable', detail, { host, port }, { cause: error });
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
 
 /** Made beside its place and renamed into it, so that a data folder is whole or absent. Data pages carry checksums. */
 async function initialise(initdb: string, folder: string, owner: Owner): Promise<void> {

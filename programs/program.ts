@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { DomainError } from '../domain/errors.js';
+import { guardFile } from './files.js';
 import { childrenOf, endProcess, identify, signal } from './processes.js';
 import type { ProcessIdentity } from './processes.js';
 import { until } from './waiting.js';
@@ -23,11 +24,8 @@ export interface Program {
   ready(saidReady: boolean): Promise<boolean>;
   /** How it is asked to end, and how long it may take before it is killed. */
   readonly stop: { readonly signal: NodeJS.Signals; readonly graceMs: number };
-  /**
-   * The guard (bin/guard.js) that ends a foreign program when we are gone; null for our own, which end by themselves
-   * when their stdin closes.
-   */
-  readonly guard: string | null;
+  /** A foreign program runs under bin/guard.js, which ends it when we are gone; our own end when their stdin closes. */
+  readonly guarded: boolean;
 }
 
 export interface Launched {
@@ -68,7 +66,7 @@ export async function launch(program: Program, onLine: OnLine): Promise<Launched
     );
   });
   const outer = { pid: child.pid ?? 0, started: (await identify(child.pid ?? 0))?.started ?? '' };
-  const inner = program.guard === null ? outer : ((await guardedChild(outer.pid, child)) ?? outer);
+  const inner = !program.guarded ? outer : ((await guardedChild(outer.pid, child)) ?? outer);
   let gone = false;
   const exited = closed.then(async ([code, by]) => {
     // A guard that was killed leaves its program behind.
@@ -83,8 +81,12 @@ export async function launch(program: Program, onLine: OnLine): Promise<Launched
     exited,
     hasExited: () => gone,
     saidReady: () => said,
-    end: () => endLaunched(program, child, inner, exited),
-    force: () => void [inner.pid, outer.pid].map((pid) => signal(pid, 'SIGKILL')),
+    end: async () => {
+      if (!gone) await endLaunched(program, child, inner, exited);
+    },
+    force: () => {
+      if (!gone) for (const { pid } of [inner, outer]) signal(pid, 'SIGKILL');
+    },
   };
 }
 
@@ -107,15 +109,11 @@ export async function waitReady(program: Program, launched: Launched, deadlineMs
 }
 
 function spawnCommand(program: Program, { file, args, env, cwd }: Command): ChildProcess {
-  const options = { env, cwd, stdio: ['pipe', 'pipe', 'pipe'] as const, detached: true } as const;
+  const options: SpawnOptions = { env, cwd, stdio: ['pipe', 'pipe', 'pipe'], detached: true };
   // Detached: Ctrl-C in a terminal reaches only us, so that we end them in order.
-  const child =
-    program.guard === null
-      ? spawn(file, args, { ...options, stdio: [...options.stdio] })
-      : spawn(process.execPath, [program.guard, ...guardArgs(program), '--', file, ...args], {
-          ...options,
-          stdio: [...options.stdio],
-        });
+  const child = program.guarded
+    ? spawn(process.execPath, [guardFile(), ...guardArgs(program), '--', file, ...args], options)
+    : spawn(file, args, options);
   child.stdin?.on('error', () => {}); // It ended before we closed the pipe.
   return child;
 }
@@ -139,8 +137,8 @@ async function guardedChild(guard: number, child: ChildProcess): Promise<Process
 async function endLaunched(program: Program, child: ChildProcess, inner: ProcessIdentity, exited: Promise<string>) {
   const { signal: name, graceMs } = program.stop;
   child.stdin?.end(); // Either one ends on this alone; a guard does the rest.
-  if (program.guard === null) signal(inner.pid, name);
-  const marginMs = program.guard === null ? 0 : 2_000;
+  if (!program.guarded) signal(inner.pid, name);
+  const marginMs = program.guarded ? 2_000 : 0;
   const timer = setTimeout(() => {
     signal(inner.pid, 'SIGKILL');
     if (child.pid !== undefined) signal(child.pid, 'SIGKILL', { group: true });

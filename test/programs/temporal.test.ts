@@ -3,7 +3,7 @@ import { loadConfig } from '../../apps/config.js';
 import { searchAttributes } from '../../domain/ids.js';
 import { signal } from '../../programs/processes.js';
 import { ensureSearchAttributes, temporalProgram } from '../../programs/temporal.js';
-import { freePort, guard, started, temporaryFolder } from './started.js';
+import { freePort, started, temporaryFolder } from './started.js';
 
 const { cache: cacheDir, python } = loadConfig();
 let home: string, remove: () => Promise<void>;
@@ -23,7 +23,7 @@ async function attributesOf(address: string): Promise<Record<string, number>> {
 
 test('Temporal starts with our search attributes, survives kill -9, and keeps what it was told', async () => {
   const [port, uiPort] = [await freePort(), await freePort()];
-  const program = temporalProgram({ home, port, uiPort, namespace: 'default', cacheDir, python, guard });
+  const program = temporalProgram({ home, port, uiPort, namespace: 'default', cacheDir, python });
   const first = await started(program);
   const address = `127.0.0.1:${port}`;
   const expected = Object.values(searchAttributes).map((name) => [name, name === searchAttributes.asOf ? 6 : 2]);

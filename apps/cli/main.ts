@@ -1,0 +1,26 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { projectRoot } from '../config.js';
+import { registerDev } from './commands/dev.js';
+import { registerDoctor } from './commands/doctor.js';
+import { registerPrepare } from './commands/prepare.js';
+import { tellProblem } from './problem.js';
+
+/** Each adds its commands to the program; a command throws what goes wrong and writes what goes right. */
+const registrations: readonly ((program: Command) => void)[] = [registerDev, registerDoctor, registerPrepare];
+
+const { version } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { version: string };
+const program = new Command('eider')
+  .description('Durable MLOps: Temporal workflows carry a model through its whole life.')
+  .version(version)
+  .showSuggestionAfterError()
+  .showHelpAfterError('(eider --help lists the commands.)');
+for (const register of registrations) register(program);
+
+try {
+  await program.parseAsync(process.argv);
+} catch (error) {
+  tellProblem(error, process.argv.includes('--json'));
+  process.exitCode = 1;
+}
