@@ -79,7 +79,9 @@ function bind(server: Server, host: string, port: number): Promise<number> {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
       if (error === null) resolve(bound);
       else
-        reject(new DomainError('port_busy', `${address} is in use; Flight needs it.`, { host, port }, { cause: error }));
+        reject(
+          new DomainError('port_busy', `${address} is in use; Flight needs it.`, { host, port }, { cause: error }),
+        );
     });
   });
 }

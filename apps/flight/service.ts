@@ -48,7 +48,10 @@ export function flightHandlers(deps: FlightDeps): UntypedServiceImplementation {
   };
   const unary =
     <Request, Response>(answer: (request: Request, metadata: Metadata) => Promise<Response>) =>
-    (call: Parameters<handleUnaryCall<Request, Response>>[0], reply: Parameters<handleUnaryCall<Request, Response>>[1]) =>
+    (
+      call: Parameters<handleUnaryCall<Request, Response>>[0],
+      reply: Parameters<handleUnaryCall<Request, Response>>[1],
+    ) =>
       void answer(call.request, call.metadata).then(
         (response) => reply(null, response),
         (error: unknown) => reply(grpcFailure(error, log)),

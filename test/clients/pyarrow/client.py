@@ -1,0 +1,158 @@
+"""pyarrow as a Flight client, told what to do by one JSON object a line on stdin and answering each by one on stdout."""
+
+import base64
+import json
+import sys
+
+import pyarrow as pa
+import pyarrow.flight as flight
+import pyarrow.parquet as parquet
+
+client = flight.connect(sys.argv[1])
+readers = {}
+table = None
+
+
+def call_options(request):
+    headers = [(name.encode(), value.encode()) for name, value in request.get("headers", {}).items()]
+    return flight.FlightCallOptions(headers=headers, timeout=request.get("timeout"))
+
+
+def descriptor(request):
+    if "command" in request:
+        return flight.FlightDescriptor.for_command(request["command"].encode())
+    return flight.FlightDescriptor.for_path(*request["path"])
+
+
+def fields(schema):
+    return [[field.name, str(field.type)] for field in schema]
+
+
+def ticket_of(request):
+    if "ticket" in request:
+        return flight.Ticket(base64.b64decode(request["ticket"]))
+    return client.get_flight_info(descriptor(request), call_options(request)).endpoints[0].ticket
+
+
+def misaligned(batch):
+    buffers = [buffer for column in batch.columns for buffer in column.buffers() if buffer is not None]
+    return sum(1 for buffer in buffers if buffer.size > 0 and buffer.address % 8 != 0)
+
+
+def do_list(request):
+    criteria = request.get("criteria", "").encode()
+    return [
+        {
+            "path": [part.decode() for part in info.descriptor.path],
+            "rows": info.total_records,
+            "endpoints": len(info.endpoints),
+            "metadata": json.loads(info.app_metadata),
+        }
+        for info in client.list_flights(criteria, call_options(request))
+    ]
+
+
+def do_info(request):
+    info = client.get_flight_info(descriptor(request), call_options(request))
+    return {
+        "schema": fields(info.schema),
+        "rows": info.total_records,
+        "bytes": info.total_bytes,
+        "ordered": info.ordered,
+        "metadata": json.loads(info.app_metadata),
+        "locations": [len(endpoint.locations) for endpoint in info.endpoints],
+        "ticket": base64.b64encode(info.endpoints[0].ticket.ticket).decode(),
+    }
+
+
+def do_schema(request):
+    return fields(client.get_schema(descriptor(request), call_options(request)).schema)
+
+
+def do_read(request):
+    """Reads all; every batch is fully validated."""
+    global table
+    table = None
+    reader = client.do_get(ticket_of(request), call_options(request))
+    batches = [chunk.data for chunk in reader]
+    for batch in batches:
+        batch.validate(full=request.get("validateFully", True))
+    table = pa.Table.from_batches(batches, reader.schema)
+    return {
+        "schema": fields(reader.schema),
+        "rows": table.num_rows,
+        "batchRows": [batch.num_rows for batch in batches],
+        "bytesMax": max((batch.nbytes for batch in batches), default=0),
+        "misaligned": sum(misaligned(batch) for batch in batches),
+    }
+
+
+def do_differences(request):
+    """Columns of what was read last that differ from pyarrow's own reading of the Parquet files."""
+    expected = pa.concat_tables([parquet.read_table(path) for path in request["files"]])
+    differing = []
+    for name in request.get("columns", table.column_names):
+        ours, theirs = table.column(name), expected.column(name)
+        if isinstance(theirs.type, pa.BaseExtensionType):
+            theirs = pa.chunked_array([text_of_uuids(theirs)])
+        if theirs.type != ours.type:
+            theirs = theirs.cast(ours.type)
+        if pa.types.is_floating(ours.type):  # NaN is never equal to itself; its text is.
+            ours, theirs = ours.cast(pa.string()), theirs.cast(pa.string())
+        if not ours.equals(theirs):
+            differing.append(name)
+    return differing
+
+
+def text_of_uuids(column):
+    return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+
+
+def do_values(request):
+    return [None if value is None else str(value) for value in table.column(request["column"]).to_pylist()]
+
+
+def do_open(request):
+    readers[request["id"]] = client.do_get(ticket_of(request), call_options(request))
+    return {}
+
+
+def do_take(request):
+    """The rows of the next batches."""
+    return [readers[request["id"]].read_chunk().data.num_rows for _ in range(request["batches"])]
+
+
+def do_drain(request):
+    return readers.pop(request["id"]).read_all().num_rows
+
+
+def do_cancel(request):
+    readers.pop(request["id"]).cancel()
+    return {}
+
+
+def do_actions(_request):
+    return len(list(client.list_actions()))
+
+
+def do_action(_request):
+    return [result.body.to_pybytes().decode() for result in client.do_action("anything")]
+
+
+def do_put(_request):
+    writer, _ = client.do_put(flight.FlightDescriptor.for_path("a"), pa.schema([("a", pa.int32())]))
+    writer.write_batch(pa.record_batch([pa.array([1], pa.int32())], ["a"]))
+    writer.close()
+
+
+def do_token(_request):
+    return [part.decode() for part in client.authenticate_basic_token("ann", "secret")]
+
+
+for line in sys.stdin:
+    request = json.loads(line)
+    try:
+        answer = {"ok": globals()["do_" + request["do"]](request)}
+    except (pa.ArrowException, flight.FlightError, StopIteration) as error:
+        answer = {"error": type(error).__name__, "message": str(error)}
+    print(json.dumps(answer), flush=True)
