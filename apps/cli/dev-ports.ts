@@ -67,12 +67,24 @@ function readLines(file: string): string[] {
 }
 
 function openSockets(pid: string): string[] {
+  return entriesOf(`/proc/${pid}/fd`).flatMap((fd) => {
+    const socket = /^socket:\[(\d+)\]$/.exec(targetOf(`/proc/${pid}/fd/${fd}`));
+    return socket?.[1] ? [socket[1]] : [];
+  });
+}
+
+function entriesOf(folder: string): string[] {
   try {
-    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-      const socket = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`));
-      return socket?.[1] ? [socket[1]] : [];
-    });
+    return readdirSync(folder);
   } catch {
-    return []; // It ended, or belongs to somebody else.
+    return []; // The process ended, or belongs to somebody else.
+  }
+}
+
+function targetOf(link: string): string {
+  try {
+    return readlinkSync(link);
+  } catch {
+    return ''; // Closed in between.
   }
 }

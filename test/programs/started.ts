@@ -20,6 +20,24 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** The first of `count` ports in a row that nobody uses now. */
+export async function freePorts(count: number): Promise<number> {
+  for (let attempt = 0; attempt < 50; attempt++) {
+    const base = 20_000 + Math.floor(Math.random() * 12_000);
+    const free = await Promise.all(Array.from({ length: count }, (_, index) => isFree(base + index)));
+    if (free.every(Boolean)) return base;
+  }
+  throw new Error(`there are no ${count} free ports in a row`);
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
 /** Starts a program and waits until it is ready; what it said is in the error otherwise. */
 export async function started(program: Program): Promise<Launched> {
   const lines: string[] = [];
