@@ -102,7 +102,6 @@ function swap(fresh) {
   rmSync(old, { recursive: true, force: true });
 }
 
-// eslint-disable-next-line no-control-regex -- the compilers colour their messages
 const plain = (message) => message.replace(/\u001b\[[0-9;]*m/g, '').trim();
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
