@@ -55,7 +55,7 @@ export async function profiles(
       select(relation, columns, (value, index) => [
         `count(${value}) AS n${index}`,
         ...(batch[index]?.edges ?? []).map(
-          (edge, bin) => `count(*) FILTER (${value} <= ${quoteText(String(edge))}::DOUBLE) AS c${index}_${bin}`,
+          (edge, bin) => `count_if(${value} <= ${quoteText(String(edge))}::DOUBLE) AS c${index}_${bin}`,
         ),
       ]),
     );
@@ -83,7 +83,8 @@ function select(
 
 /**
  * The value as float32, for that is what a model gets: the reference holds doubles and the inference log what was rounded, and
- * a value must not change its bin by that. NaN is NULL (least and greatest would skip a NULL); what lies beyond float32, infinities too, is its greatest or least value.
+ * a value must not change its bin by that. NaN becomes NULL; what lies beyond float32, infinities too, becomes its greatest or least
+ * value (`least` and `greatest` skip a NULL, so it is asked for first).
  */
 function valueSql(column: string): string {
   const value = `CAST(${quoteName(column)} AS DOUBLE)`;
