@@ -38,7 +38,7 @@ export interface ProgramEnd {
 
 const graceDefaultMs = 5_000;
 const outputDefaultBytes = 4 * 1024 * 1024;
-const printedFactor = 16;
+const printedFactor = 8;
 /** The guard insists with SIGKILL for 10 s; after that only a process the kernel itself holds on to is left. */
 const guardMarginMs = 15_000;
 const drainMaxMs = 1_000;

@@ -168,8 +168,7 @@ export async function runTrainer(run: TrainerRun): Promise<Trained> {
     pidFile,
     logPath,
     onLine: (line) => tell(run, line),
-  });
-  await rm(temporary, { recursive: true, force: true });
+  }).finally(() => rm(temporary, { recursive: true, force: true }));
   if (end.exitCode !== 0) throw exitError(trainer, end);
   return { ...(await checkTrainerOutput(output, run.inputs)), logPath, durationMs: end.durationMs };
 }

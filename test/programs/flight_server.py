@@ -1,9 +1,11 @@
-"""A foreign Flight server with one training set, made up but the same every time: python flight_server.py PORT ROWS.
+"""A foreign Flight server with one training set, made up but the same every time: python flight_server.py PORT ROWS [BATCHES].
 
 Prints the port once it listens. The set has NULLs, integers, doubles, several endpoints and small batches.
+With BATCHES it dies in the middle of a stream, after so many.
 """
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -33,9 +35,17 @@ def training_set(rows):
 
 
 class Server(flight.FlightServerBase):
-    def __init__(self, location, table):
+    def __init__(self, location, table, batches_max):
         super().__init__(location)
         self.table = table
+        self.batches_left = batches_max
+
+    def batches(self, part):
+        for batch in part.to_batches(max_chunksize=10_000):
+            if self.batches_left == 0:
+                os._exit(9)
+            self.batches_left -= 1
+            yield batch
 
     def get_flight_info(self, context, descriptor):
         path = [part.decode() for part in descriptor.path]
@@ -49,10 +59,11 @@ class Server(flight.FlightServerBase):
     def do_get(self, context, ticket):
         start, length = json.loads(ticket.ticket)
         part = self.table.slice(start, length)
-        return flight.GeneratorStream(part.schema, iter(part.to_batches(max_chunksize=10_000)))
+        return flight.GeneratorStream(part.schema, self.batches(part))
 
 
 if __name__ == "__main__":
-    server = Server(f"grpc://127.0.0.1:{sys.argv[1]}", training_set(int(sys.argv[2])))
+    batches_max = int(sys.argv[3]) if len(sys.argv) > 3 else -1
+    server = Server(f"grpc://127.0.0.1:{sys.argv[1]}", training_set(int(sys.argv[2])), batches_max)
     print(server.port, flush=True)
     server.serve()

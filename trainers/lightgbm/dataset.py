@@ -31,6 +31,10 @@ def is_passing(error):
     return isinstance(error, passing) or any(text in str(error) for text in BROKEN_CONNECTION)
 
 
+def one_line(error):
+    return " ".join(str(error).split())
+
+
 def read_once(url, path):
     # A new client each time: an old one waits for its own reconnect back-off.
     options = [("grpc.max_reconnect_backoff_ms", 1000)]
@@ -53,11 +57,11 @@ def read(url, path):
             return read_once(url, path)
         except pa.ArrowException as error:
             if not is_passing(error):
-                raise Unusable(f"Flight refuses {'/'.join(path)}: {error}") from error
+                raise Unusable(f"Flight refuses {'/'.join(path)}: {one_line(error)}") from error
             give_up_at = give_up_at or time.monotonic() + GIVE_UP_AFTER_SECONDS
             if time.monotonic() + pause > give_up_at:
-                raise Unreachable(f"Flight at {url} stays away: {error}") from error
-            print(f"Flight does not answer, trying again in {pause:.1f} s: {error}", flush=True)
+                raise Unreachable(f"Flight at {url} stays away: {one_line(error)}") from error
+            print(f"Flight does not answer, trying again in {pause:.1f} s: {one_line(error)}", flush=True)
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, PAUSE_MAX_SECONDS)
 

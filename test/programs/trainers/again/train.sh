@@ -1,0 +1,2 @@
+echo 'Flight does not answer'
+exit 75

@@ -1,0 +1,5 @@
+echo 'progress'
+echo 'progress {"step":'
+echo 'progress {"step":"one","total":null}'
+printf 'progress {"step":3,"total":4,"metric":{"log_loss":0.5}}\n'
+printf '\377\376 not UTF-8\n'
