@@ -130,6 +130,16 @@ export const errorTable = {
     title: 'The workflow does not exist.',
     help: 'eider get workflows lists recent ones; older ones leave with their retention.',
   },
+  log_unknown: {
+    ...missing,
+    title: 'The run has no log yet.',
+    help: 'It is kept when the trainer ends; GET /runs/RUN/events shows progress until then.',
+  },
+  lineage_unknown: {
+    ...missing,
+    title: 'Nothing is recorded about where this came from or went.',
+    help: 'docs/api.md lists the kinds and how their ids are written.',
+  },
   endpoint_not_serving: {
     http: 404,
     grpc: 'NOT_FOUND',
@@ -370,6 +380,21 @@ export const errorTable = {
     ...unavailable,
     title: 'Temporal does not answer.',
     help: 'Check TEMPORAL_ADDRESS; eider dev starts a server.',
+  },
+  worker_unreachable: {
+    ...unavailable,
+    title: 'No worker did the work in time.',
+    help: 'Check that eider worker runs, on the same task queue as the API.',
+  },
+  schedule_not_ready: {
+    ...unavailable,
+    title: 'The monitor has no schedule yet.',
+    help: 'A worker makes it after apply; check that one runs, then try again.',
+  },
+  request_timeout: {
+    ...unavailable,
+    title: 'The request took too long.',
+    help: 'What it started goes on; repeat it with the same Idempotency-Key, or look at GET /workflows.',
   },
   database_unreachable: {
     ...unavailable,

@@ -185,6 +185,10 @@ export const MonitorSpec = z
     end: InstantSchema.optional().describe('The last tick.'),
     labelDelay: Duration.default('0d').describe('How long after a label’s known-at it is waited for.'),
     tests: z.array(MonitorTest).min(1).max(64),
+    baseline: z
+      .enum(['first', 'none'])
+      .default('none')
+      .describe('first: also judge what the first version would have answered, had nobody acted.'),
     remedy: z.enum(['retrain', 'none']).default('none').describe('What an alert starts.'),
   })
   .meta({ id: 'MonitorSpec' });

@@ -31,9 +31,14 @@ export const timestamp = (at: string): string => `TIMESTAMP ${quoteText(at.repla
 export const interval = (micros: number): string => `to_microseconds(${Math.trunc(micros)})`;
 
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  const instance = await DuckDBInstance.create(':memory:', { threads: String(options.threads), memory_limit: options.memoryLimit });
+  const instance = await DuckDBInstance.create(':memory:', {
+    threads: String(options.threads),
+    memory_limit: options.memoryLimit,
+  });
   const setup = await instance.connect();
-  const directories = options.allowedDirectories.map((folder) => quoteText(folder.endsWith('/') ? folder : `${folder}/`));
+  const directories = options.allowedDirectories.map((folder) =>
+    quoteText(folder.endsWith('/') ? folder : `${folder}/`),
+  );
   for (const statement of [
     `SET temp_directory = ${quoteText(options.tempDirectory)}`,
     "SET GLOBAL TimeZone = 'UTC'",
@@ -81,4 +86,5 @@ function sessionOf(connection: DuckDBConnection, signal?: AbortSignal): Session 
   };
 }
 
-const firstLine = (error: unknown): string => (error instanceof Error ? error.message : String(error)).split('\n\n')[0] ?? 'unknown';
+const firstLine = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split('\n\n')[0] ?? 'unknown';

@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { Client, Pool, types as pgTypes, type PoolClient } from 'pg';
 import { DomainError } from '../domain/errors.js';
 import type { ProjectName } from '../domain/ids.js';
+import type { Principal } from '../domain/principal.js';
 
 /** One statement at a time, with rows as plain objects. Both the pool and an open transaction are one. */
 export interface Queries {
@@ -15,12 +16,6 @@ export interface Database extends Queries {
   listen(channel: string, onNotify: (payload: string) => void): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
-
-/** Who did it: on every edge, audit row and Update. */
-export interface Principal {
-  readonly name: string;
-}
-export const anonymous: Principal = { name: 'anonymous' };
 
 const timestamptzOid = 1184;
 const int8Oid = 20;

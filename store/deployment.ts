@@ -1,6 +1,7 @@
 import { DomainError } from '../domain/errors.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
-import { only, recordAudit, type Database, type Principal, type Queries } from './db.js';
+import type { Principal } from '../domain/principal.js';
+import { only, recordAudit, type Database, type Queries } from './db.js';
 import { findAlias, moveAlias } from './models.js';
 
 /** The channel on which instances hear that an announcement or the traffic changed. */

@@ -1,20 +1,29 @@
 import type { Window } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import type { InferenceLogRow } from '../domain/serving.js';
-import { recordAudit, type Database, type Principal, type Queries } from './db.js';
+import type { Principal } from '../domain/principal.js';
+import { recordAudit, type Database, type Queries } from './db.js';
 
-/** Online requests of an endpoint in a window of event time, oldest first. */
+export type LogPosition = Pick<InferenceLogRow, 'eventTime' | 'requestId' | 'rowIndex'>;
+
+/** Online requests of an endpoint in a window of event time, oldest first, after a row that was read before. */
 export async function readInferenceLog(
   db: Queries,
   project: ProjectName,
   endpoint: string,
   window: Window,
   limit: number,
+  after?: LogPosition,
 ): Promise<InferenceLogRow[]> {
   return db.query<InferenceLogRow>(
     `SELECT project, endpoint, version, request_id AS "requestId", row_index AS "rowIndex", event_time AS "eventTime", logged_at AS "loggedAt", inputs, output, key
-     FROM inference_log WHERE project = $1 AND endpoint = $2 AND event_time >= $3 AND event_time < $4 ORDER BY event_time, request_id, row_index LIMIT $5`,
-    [project, endpoint, window.start, window.end, limit],
+     FROM inference_log WHERE project = $1 AND endpoint = $2 AND event_time >= $3 AND event_time < $4
+       AND ($6::timestamptz IS NULL OR (event_time, request_id, row_index) > ($6, $7::text, $8::int))
+     ORDER BY event_time, request_id, row_index LIMIT $5`,
+    [
+      ...[project, endpoint, window.start, window.end, limit],
+      ...[after?.eventTime ?? null, after?.requestId ?? null, after?.rowIndex ?? null],
+    ],
   );
 }
 
@@ -43,16 +52,10 @@ export async function putLabels(
   });
 }
 
-/** Labels known by `asOf`. */
-export async function listLabels(
-  db: Queries,
-  project: ProjectName,
-  model: string,
-  asOf: Instant,
-  limit: number,
-): Promise<Label[]> {
+/** All uploaded labels of a model; which of them were known when is the reader's to decide. */
+export async function listLabels(db: Queries, project: ProjectName, model: string, limit: number): Promise<Label[]> {
   return db.query<Label>(
-    'SELECT key, label, known_at AS "knownAt" FROM labels WHERE project = $1 AND model = $2 AND known_at <= $3 ORDER BY key LIMIT $4',
-    [project, model, asOf, limit],
+    'SELECT key, label, known_at AS "knownAt" FROM labels WHERE project = $1 AND model = $2 ORDER BY key LIMIT $3',
+    [project, model, limit],
   );
 }

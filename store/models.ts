@@ -1,7 +1,8 @@
 import { DomainError } from '../domain/errors.js';
 import type { Instant, ProjectName, RunId } from '../domain/ids.js';
 import type { Signature } from '../domain/serving.js';
-import { only, recordAudit, recordLineage, type Database, type Principal, type Queries } from './db.js';
+import type { Principal } from '../domain/principal.js';
+import { only, recordAudit, recordLineage, type Database, type Queries } from './db.js';
 import type { Golden } from './training.js';
 
 export interface ModelVersion {
@@ -102,6 +103,13 @@ export async function findAlias(
     [project, model, alias],
   );
   return rows[0] ?? null;
+}
+
+export async function listAliases(db: Queries, project: ProjectName, model: string): Promise<Alias[]> {
+  return db.query<Alias>(
+    'SELECT alias, version, generation, data_instant AS "dataInstant" FROM aliases WHERE project = $1 AND model = $2 ORDER BY alias',
+    [project, model],
+  );
 }
 
 export interface AliasMove {

@@ -1,8 +1,9 @@
 import { DomainError } from '../domain/errors.js';
 import type { Window } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
-import type { Finding } from '../domain/monitoring.js';
-import { recordAudit, type Database, type Principal, type Queries } from './db.js';
+import type { Breach, ColumnProfile, Finding } from '../domain/monitoring.js';
+import type { Principal } from '../domain/principal.js';
+import { recordAudit, type Database, type Queries } from './db.js';
 
 export interface Tick {
   readonly monitor: string;
@@ -93,6 +94,7 @@ export interface Alert {
   readonly monitor: string;
   readonly status: 'open' | 'resolved';
   readonly reasons: readonly string[];
+  readonly breaches: readonly Breach[];
   readonly openedAsOf: Instant;
   readonly resolvedAsOf: Instant | null;
   readonly resolution: string | null;
@@ -100,7 +102,7 @@ export interface Alert {
   readonly workflowId: string;
 }
 
-const alertColumns = `id, monitor, status, reasons, opened_as_of AS "openedAsOf", resolved_as_of AS "resolvedAsOf", resolution, remedy, workflow_id AS "workflowId"`;
+const alertColumns = `id, monitor, status, reasons, breaches, opened_as_of AS "openedAsOf", resolved_as_of AS "resolvedAsOf", resolution, remedy, workflow_id AS "workflowId"`;
 
 export async function findOpenAlert(db: Queries, project: ProjectName, monitor: string): Promise<Alert | null> {
   const rows = await db.query<Alert>(
@@ -121,7 +123,7 @@ export async function listAlerts(db: Queries, project: ProjectName, monitor?: st
 export async function raiseAlert(
   db: Database,
   project: ProjectName,
-  alert: Pick<Alert, 'id' | 'monitor' | 'reasons' | 'openedAsOf' | 'workflowId'>,
+  alert: Pick<Alert, 'id' | 'monitor' | 'reasons' | 'breaches' | 'openedAsOf' | 'workflowId'>,
   principal: Principal,
 ): Promise<Alert> {
   return db.transaction(async (tx) => {
@@ -140,8 +142,16 @@ export async function raiseAlert(
       return { ...open, reasons: alert.reasons };
     }
     const rows = await tx.query<Alert>(
-      `INSERT INTO alerts (project, id, monitor, status, reasons, opened_as_of, workflow_id) VALUES ($1,$2,$3,'open',$4,$5,$6) RETURNING ${alertColumns}`,
-      [project, alert.id, alert.monitor, JSON.stringify(alert.reasons), alert.openedAsOf, alert.workflowId],
+      `INSERT INTO alerts (project, id, monitor, status, reasons, breaches, opened_as_of, workflow_id) VALUES ($1,$2,$3,'open',$4,$5,$6,$7) RETURNING ${alertColumns}`,
+      [
+        project,
+        alert.id,
+        alert.monitor,
+        JSON.stringify(alert.reasons),
+        JSON.stringify(alert.breaches),
+        alert.openedAsOf,
+        alert.workflowId,
+      ],
     );
     await recordAudit(tx, project, principal, 'raised alert', alert.id, { reasons: alert.reasons });
     return rows[0] as Alert;
@@ -182,4 +192,32 @@ export async function updateAlert(
       await tx.query<Alert>(`SELECT ${alertColumns} FROM alerts WHERE project = $1 AND id = $2`, [project, id])
     )[0] as Alert;
   });
+}
+
+export async function findReferenceProfiles(
+  db: Queries,
+  project: ProjectName,
+  model: string,
+  version: number,
+): Promise<readonly ColumnProfile[] | null> {
+  const rows = await db.query<{ profiles: ColumnProfile[] }>(
+    'SELECT profiles FROM reference_profiles WHERE project = $1 AND model = $2 AND version = $3',
+    [project, model, version],
+  );
+  return rows[0]?.profiles ?? null;
+}
+
+/** The first recording of a version is the one that is returned ever after. */
+export async function recordReferenceProfiles(
+  db: Queries,
+  project: ProjectName,
+  model: string,
+  version: number,
+  profiles: readonly ColumnProfile[],
+): Promise<readonly ColumnProfile[]> {
+  await db.query(
+    'INSERT INTO reference_profiles (project, model, version, profiles) VALUES ($1,$2,$3,$4) ON CONFLICT DO NOTHING',
+    [project, model, version, JSON.stringify(profiles)],
+  );
+  return (await findReferenceProfiles(db, project, model, version)) ?? profiles;
 }

@@ -3,7 +3,8 @@ import type { ProjectName } from '../domain/ids.js';
 import { digestOf } from '../domain/json.js';
 import { referenceKey, referencesOf, type Reference } from '../domain/references.js';
 import type { Kind, Resource, Revision, Spec } from '../domain/resources.js';
-import { recordAudit, type Database, type Principal, type Queries } from './db.js';
+import type { Principal } from '../domain/principal.js';
+import { recordAudit, type Database, type Queries } from './db.js';
 
 /** What `apply` did, or `plan` would do, to one resource. */
 export interface Change {

@@ -2,7 +2,8 @@ import type { Column, LedgerRow, StagedWindow, Window } from '../domain/features
 import { DomainError } from '../domain/errors.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import type { TableSchema } from '../domain/tables.js';
-import { only, recordAudit, recordLineage, type Database, type Edge, type Principal, type Queries } from './db.js';
+import type { Principal } from '../domain/principal.js';
+import { only, recordAudit, recordLineage, type Database, type Edge, type Queries } from './db.js';
 
 /** One revision of one table of the lake: a feature view, a dataset or an endpoint's batch predictions. */
 export interface TableRef {
@@ -16,6 +17,12 @@ export interface WindowHead extends Window {
   readonly commit: number;
   readonly sourceFingerprint: string;
   readonly sourceVersion: string;
+  readonly snapshot: number;
+  readonly rows: number;
+  readonly rowHash: string;
+  readonly details: Readonly<Record<string, unknown>>;
+  /** Object keys of the window's files. */
+  readonly files: readonly string[];
 }
 
 export interface WindowCommit {
@@ -46,7 +53,8 @@ export const tableId = ({ schema, name, revision }: TableRef): string => `${sche
 
 export async function windowHeads(db: Queries, table: TableRef, range: Window): Promise<WindowHead[]> {
   return db.query<WindowHead>(
-    `SELECT h.window_start AS start, h.window_end AS "end", h.commit_id AS commit, c.source_fingerprint AS "sourceFingerprint", h.source_version AS "sourceVersion"
+    `SELECT h.window_start AS start, h.window_end AS "end", h.commit_id AS commit, c.source_fingerprint AS "sourceFingerprint", h.source_version AS "sourceVersion",
+       c.snapshot, c.rows, c.row_hash AS "rowHash", c.details, ARRAY(SELECT key FROM files f WHERE f.commit_id = c.id ORDER BY key) AS files
      FROM window_heads h JOIN commits c ON c.id = h.commit_id
      WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND h.revision = $4 AND h.window_start >= $5 AND h.window_start < $6 ORDER BY h.window_start`,
     [...tableValues(table), range.start, range.end],
@@ -166,7 +174,29 @@ async function moveHead(
   );
 }
 
-/** The ledger of a table, newest state of each window; `all` also lists the commits that were replaced. */
+export interface TableSummary {
+  readonly snapshot: number;
+  readonly windows: number;
+  readonly rows: number;
+  readonly bytes: number;
+  /** From the first window's start to the last one's end; null without windows. */
+  readonly start: Instant | null;
+  readonly end: Instant | null;
+}
+
+/** How much the newest snapshot of a table holds; all zero for a table without a commit. */
+export async function tableSummary(db: Queries, table: TableRef): Promise<TableSummary> {
+  const rows = await db.query<TableSummary>(
+    `SELECT coalesce(max(c.snapshot), 0)::bigint AS snapshot, count(*) AS windows, coalesce(sum(c.rows), 0) AS rows, coalesce(sum(c.bytes), 0) AS bytes,
+            min(h.window_start) AS start, max(h.window_end) AS "end"
+     FROM window_heads h JOIN commits c ON c.id = h.commit_id
+     WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND h.revision = $4`,
+    tableValues(table),
+  );
+  return only(rows);
+}
+
+/** The ledger of a table in window order, newest state of each; `all` lists replaced commits too, in commit order. `after` is a commit. */
 export async function ledger(
   db: Queries,
   table: TableRef,
@@ -176,8 +206,29 @@ export async function ledger(
     `SELECT c.id AS commit, c.window_start AS start, c.window_end AS "end", c.snapshot, c.rows, c.bytes, c.row_hash AS "rowHash", c.source_fingerprint AS "sourceFingerprint",
             c.duration_ms AS "durationMs", c.committed_at AS "committedAt", c.workflow_id AS "workflowId"
      FROM commits c LEFT JOIN window_heads h ON h.commit_id = c.id
-     WHERE c.project = $1 AND c.schema = $2 AND c.name = $3 AND c.revision = $4 AND ($5 OR h.commit_id IS NOT NULL) AND c.id > $6
+     WHERE c.project = $1 AND c.schema = $2 AND c.name = $3 AND c.revision = $4 AND ($5 OR h.commit_id IS NOT NULL)
+       AND CASE WHEN $5 THEN c.id > $6 ELSE $6 = 0 OR c.window_start > (SELECT window_start FROM commits WHERE id = $6) END
      ORDER BY ${all ? 'c.id' : 'c.window_start'} LIMIT $7`,
     [...tableValues(table), all, after ?? 0, limit],
   );
+}
+
+/** The table's newest snapshot, 0 before the first commit, and how many windows it has. */
+export async function tableState(db: Queries, table: TableRef): Promise<{ snapshot: number; windows: number }> {
+  const [row] = await db.query<{ snapshot: number; windows: number }>(
+    `SELECT t.snapshot, (SELECT count(*) FROM window_heads h WHERE (h.project, h.schema, h.name, h.revision) = (t.project, t.schema, t.name, t.revision)) AS windows
+     FROM lake_tables t WHERE ${tableWhere}`,
+    tableValues(table),
+  );
+  return row ?? { snapshot: 0, windows: 0 };
+}
+
+/** Whether every window of the snapshot was found to have no two rows with the same keys and event time. */
+export async function isDistinct(db: Queries, table: TableRef, snapshot: number): Promise<boolean> {
+  const [row] = await db.query<{ all: boolean | null }>(
+    `SELECT bool_and(coalesce((c.details ->> 'distinct')::boolean, false)) AS all FROM files f JOIN commits c ON c.id = f.commit_id
+     WHERE f.project = $1 AND f.schema = $2 AND f.name = $3 AND f.revision = $4 AND f.begin_snapshot <= $5 AND (f.end_snapshot IS NULL OR f.end_snapshot > $5)`,
+    [...tableValues(table), snapshot],
+  );
+  return row?.all ?? true;
 }

@@ -10,7 +10,8 @@ import {
   type TrainingSetManifest,
   type Trigger,
 } from '../domain/training.js';
-import { only, recordAudit, recordLineage, type Database, type Principal, type Queries } from './db.js';
+import type { Principal } from '../domain/principal.js';
+import { only, recordAudit, recordLineage, type Database, type Queries } from './db.js';
 
 export interface Run extends RunKey {
   readonly id: RunId;
@@ -196,6 +197,22 @@ export async function recordTrained(
   });
 }
 
+/** Where the attempt's log is kept; an older attempt's is not shown. */
+export async function recordRunLog(
+  db: Queries,
+  project: ProjectName,
+  id: RunId,
+  fence: number,
+  logKey: string,
+): Promise<void> {
+  await db.query('UPDATE runs SET log_key = $4 WHERE project = $1 AND id = $2 AND fence = $3', [
+    project,
+    id,
+    fence,
+    logKey,
+  ]);
+}
+
 export async function endRun(
   db: Queries,
   project: ProjectName,
@@ -214,6 +231,15 @@ export async function getRun(db: Queries, project: ProjectName, id: RunId): Prom
   const run = rows[0];
   if (!run) throw new DomainError('run_unknown', `There is no run ${id} in project "${project}".`, { run: id });
   return run;
+}
+
+/** The run that a training workflow opened; null before it did, and for every other workflow. */
+export async function findRunOfWorkflow(db: Queries, project: ProjectName, workflowId: string): Promise<Run | null> {
+  const rows = await db.query<Run>(`SELECT ${runColumns} FROM runs WHERE project = $1 AND workflow_id = $2`, [
+    project,
+    workflowId,
+  ]);
+  return rows[0] ?? null;
 }
 
 export async function listRuns(

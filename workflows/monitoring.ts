@@ -1,4 +1,12 @@
-import { executeChild, ParentClosePolicy, proxyActivities, startChild, workflowInfo } from '@temporalio/workflow';
+import {
+  executeChild,
+  isCancellation,
+  ParentClosePolicy,
+  proxyActivities,
+  rootCause,
+  startChild,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { Activities } from '../activities/index.js';
 import { workflowIds, type Instant } from '../domain/ids.js';
 import type { MonitorTick, MonitorTicked } from '../domain/monitoring.js';
@@ -53,16 +61,15 @@ export async function monitorTick({
     parentClosePolicy: ParentClosePolicy.ABANDON,
     staticSummary: `Retrain ${model} because of alert ${judged.alert}`,
   });
-  const trained = await child.result();
-  const { outcome } = await safe.recordRemedy({
-    project,
-    monitor,
-    alert: judged.alert,
-    asOf,
-    workflowId: retraining,
-    trained,
-    principal,
+  const remedy = { project, monitor, alert: judged.alert, asOf, workflowId: retraining, principal };
+  const trained = await child.result().catch((error: unknown) => {
+    // The alert stays open with the reason; the next tick must not find this one failed.
+    if (isCancellation(error)) throw error;
+    return { failure: rootCause(error) ?? String(error) };
   });
+  const { outcome } = await safe.recordRemedy(
+    'failure' in trained ? { ...remedy, trained: null, ...trained } : { ...remedy, trained },
+  );
   reporter.stage('done', outcome);
   return { ...ticked, retraining };
 }

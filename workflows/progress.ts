@@ -1,5 +1,5 @@
 import { setCurrentDetails, setHandler, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
-import { defineSearchAttributeKey } from '@temporalio/workflow';
+import { defineSearchAttributeKey } from '@temporalio/common';
 import type { StageProgress } from '../domain/features.js';
 import { searchAttributes } from '../domain/ids.js';
 import type { Instant, ProjectName } from '../domain/ids.js';

@@ -11,7 +11,8 @@ export const steps = {
   heartbeating: {
     startToCloseTimeout: '2 hours',
     heartbeatTimeout: '15 s',
-    retry: { initialInterval: '1 s', maximumInterval: '30 s' },
+    // `source_changed` needs a new plan, which only the workflow can make.
+    retry: { initialInterval: '1 s', maximumInterval: '30 s', nonRetryableErrorTypes: ['source_changed'] },
   },
   /** Waits for others (live instances), so it is cheap to repeat and long to wait for. */
   waiting: {

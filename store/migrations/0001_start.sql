@@ -283,6 +283,15 @@ CREATE TABLE ticks (
   created_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (project, monitor, as_of)
 );
+-- What a version's inputs and predictions looked like when it was trained: what drift is measured against.
+CREATE TABLE reference_profiles (
+  project text NOT NULL,
+  model text NOT NULL,
+  version int NOT NULL,
+  profiles jsonb NOT NULL,
+  PRIMARY KEY (project, model, version),
+  FOREIGN KEY (project, model, version) REFERENCES versions
+);
 CREATE TABLE findings (
   project text NOT NULL,
   monitor text NOT NULL,
@@ -305,6 +314,7 @@ CREATE TABLE alerts (
   monitor text NOT NULL,
   status text NOT NULL CHECK (status IN ('open', 'resolved')),
   reasons jsonb NOT NULL,
+  breaches jsonb NOT NULL,
   opened_as_of timestamptz NOT NULL,
   resolved_as_of timestamptz,
   resolution text,

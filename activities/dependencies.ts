@@ -1,0 +1,26 @@
+import type { Engine } from '../lake/duckdb.js';
+import type { Objects } from '../lake/objects.js';
+import type { Models } from '../models/onnx.js';
+import type { Database } from '../store/db.js';
+
+/** What the steps need of the world; each factory names the part it uses. */
+export interface Dependencies {
+  readonly db: Database;
+  readonly engine: Engine;
+  readonly lake: Objects;
+  readonly artifacts: Objects;
+  readonly models: Models;
+  /** Folders that sources may lie in. */
+  readonly roots: readonly string[];
+  readonly trainers: TrainerHome;
+}
+
+/** Where training programs live, and where they find their data. */
+export interface TrainerHome {
+  readonly folder: string;
+  readonly cache: string;
+  /** Scratch folders of runs. */
+  readonly work: string;
+  readonly flightUrl: string;
+  readonly python: string | undefined;
+}

@@ -1,0 +1,21 @@
+import { datasetActivities } from './datasets.js';
+import type { Dependencies } from './dependencies.js';
+import { deploymentActivities } from './deployment.js';
+import { evaluationActivities } from './evaluation.js';
+import { featureActivities } from './features.js';
+import { monitoringActivities } from './monitoring.js';
+import { resourceActivities } from './resources.js';
+import { trainingActivities } from './training.js';
+
+/** Every step that touches the world, over what it needs of it. */
+export const createActivities = (dependencies: Dependencies) => ({
+  ...resourceActivities(dependencies),
+  ...featureActivities(dependencies),
+  ...datasetActivities(dependencies),
+  ...trainingActivities(dependencies),
+  ...evaluationActivities(dependencies),
+  ...deploymentActivities(dependencies),
+  ...monitoringActivities(dependencies),
+});
+
+export type Activities = ReturnType<typeof createActivities>;

@@ -1,0 +1,151 @@
+import type { CheckResources, Problem } from '../domain/check.js';
+import { isDomainError } from '../domain/errors.js';
+import { durationMicros } from '../domain/instants.js';
+import type { Kind, Resource, Revision } from '../domain/resources.js';
+import { inputColumn } from '../domain/resources.js';
+import type { Session } from '../lake/duckdb.js';
+import { describeSource, sourceFiles, sourceRelation } from '../lake/sources.js';
+import { checkSelect, describeSelect, requireColumns, type NamedRelation } from '../lake/sql.js';
+import { loadTrainer, trainerParameters } from '../programs/trainer.js';
+import { listResources } from '../store/resources.js';
+import type { Dependencies } from './dependencies.js';
+import { viewColumns } from './views.js';
+
+export type ResourceDependencies = Pick<Dependencies, 'db' | 'engine' | 'roots' | 'trainers'>;
+
+export const resourceActivities = (dependencies: ResourceDependencies) => ({
+  /** Reads only: tries sources and SQL as they would be run, and returns everything that is wrong with them. */
+  checkResources: async ({ project, resources }: CheckResources): Promise<Problem[]> => {
+    const active = await listResources(dependencies.db, project);
+    const known = new Map<string, Declared>(active.map((one) => [`${one.kind}/${one.name}`, one]));
+    for (const one of resources) known.set(`${one.kind}/${one.name}`, one);
+    const find: Find = (kind, name) => known.get(`${kind}/${name}`) as Extract<Resource, { kind: typeof kind }>;
+    return dependencies.engine.session(async (session) => {
+      const problems: Problem[] = [];
+      for (const resource of resources) {
+        const problem = await check(dependencies, session, resource, find);
+        if (problem) problems.push(problem);
+      }
+      return problems;
+    });
+  },
+});
+
+type Declared = Resource | Revision;
+type Find = <K extends Kind>(kind: K, name: string) => Extract<Resource, { kind: K }>;
+
+async function check(
+  dependencies: ResourceDependencies,
+  session: Session,
+  resource: Resource,
+  find: Find,
+): Promise<Problem | null> {
+  let field = 'spec';
+  try {
+    switch (resource.kind) {
+      case 'Source':
+        field = 'spec.path';
+        await checkSource(dependencies, session, resource);
+        break;
+      case 'FeatureView':
+        field = 'spec.sql';
+        await checkView(dependencies, session, resource, find);
+        break;
+      case 'Model':
+        field = 'spec.spine.sql';
+        await checkModel(dependencies, session, resource, find);
+        break;
+      case 'Entity':
+      case 'FeatureService':
+      case 'Endpoint':
+      case 'Monitor':
+        break;
+    }
+    return null;
+  } catch (error) {
+    if (!isDomainError(error)) throw error;
+    const { kind, name } = resource;
+    return { kind, name, field, code: error.code, detail: error.message };
+  }
+}
+
+type Named<K extends Kind> = Extract<Resource, { kind: K }>;
+
+/** A resource that is about to be applied has no revision yet; what reads sources needs only name, hash and spec. */
+const asRevision = <K extends Kind>(resource: Named<K>): Revision<K> =>
+  ({ revision: 0, hash: '', createdAt: '', principal: '', ...resource }) as unknown as Revision<K>;
+
+async function relationOf({ roots }: ResourceDependencies, source: Named<'Source'>): Promise<NamedRelation> {
+  return {
+    name: source.name,
+    relation: sourceRelation(asRevision(source), await sourceFiles(asRevision(source), roots)),
+  };
+}
+
+async function checkSource({ roots }: ResourceDependencies, session: Session, source: Named<'Source'>): Promise<void> {
+  const revision = asRevision(source);
+  const columns = await describeSource(session, revision, await sourceFiles(revision, roots));
+  const eventTime = columns.find((column) => column.name === source.spec.eventTime);
+  requireColumns(columns, [{ name: source.spec.eventTime, purpose: 'the event time' }]);
+  if (!eventTime?.type.startsWith('TIMESTAMP'))
+    requireColumns([], [{ name: source.spec.eventTime, purpose: `a timestamp (it is ${eventTime?.type})` }]);
+}
+
+async function checkView(
+  dependencies: ResourceDependencies,
+  session: Session,
+  { spec }: Named<'FeatureView'>,
+  find: Find,
+): Promise<void> {
+  durationMicros(spec.lookback);
+  await checkSelect(session, spec.sql, spec.sources);
+  const sources = await Promise.all(spec.sources.map((name) => relationOf(dependencies, find('Source', name))));
+  const columns = await describeSelect(session, spec.sql, sources);
+  const entity = find('Entity', spec.entity);
+  const purposes = new Map([
+    [spec.eventTime, 'the event time'],
+    ...entity.spec.keys.map((key) => [key.name, 'the key'] as const),
+    ...(spec.knownAt ? [[spec.knownAt, 'the known-at'] as const] : []),
+  ]);
+  requireColumns(
+    columns,
+    viewColumns(spec, entity.spec).map(({ name }) => ({ name, purpose: purposes.get(name) ?? 'the feature' })),
+  );
+}
+
+async function checkModel(
+  dependencies: ResourceDependencies,
+  session: Session,
+  { spec }: Named<'Model'>,
+  find: Find,
+): Promise<void> {
+  const { spine, inputs, slices, trainer } = spec;
+  await checkSelect(session, spine.sql, [spine.source]);
+  const columns = await describeSelect(session, spine.sql, [
+    await relationOf(dependencies, find('Source', spine.source)),
+  ]);
+  const plain = inputs.filter((input) => !input.includes(':')).map((name) => ({ name, purpose: 'the input' }));
+  const own = [
+    ...spine.key.map((name) => ({ name, purpose: 'the key' })),
+    { name: spine.eventTime, purpose: 'the event time' },
+    { name: spine.knownAt, purpose: 'the known-at' },
+    { name: spine.label, purpose: 'the label' },
+    ...slices.map((name) => ({ name, purpose: 'the slice' })),
+  ];
+  requireColumns(columns, [...own, ...plain]);
+  for (const input of inputs.filter((one) => one.includes(':'))) {
+    const [view, feature] = input.split(':') as [string, string];
+    const { spec: declared } = find('FeatureView', view);
+    requireColumns(
+      declared.features.map(({ name, type }) => ({ name, type })),
+      [{ name: feature, purpose: `the feature of ${view}` }],
+    );
+    requireColumns(
+      columns,
+      find('Entity', declared.entity).spec.keys.map(({ name }) => ({ name, purpose: `the key of ${view}` })),
+    );
+    if (columns.some((column) => column.name === inputColumn(input)))
+      requireColumns([], [{ name: inputColumn(input), purpose: 'a name of its own for' }]);
+  }
+  trainerParameters(await loadTrainer(dependencies.trainers.folder, trainer.name), trainer.parameters);
+}

@@ -1,0 +1,126 @@
+import { DomainError } from '../domain/errors.js';
+import type { Column, Window } from '../domain/features.js';
+import type { Instant, ProjectName } from '../domain/ids.js';
+import { durationMicros, plusMicros } from '../domain/instants.js';
+import { viewNames } from '../domain/references.js';
+import { inputColumn, type Revision } from '../domain/resources.js';
+import type { PinnedView } from '../domain/training.js';
+import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
+import { describe, sourceFiles, sourceRelation, sourceVersion, type Source } from '../lake/sources.js';
+import { withSources } from '../lake/sql.js';
+import { pointInTimeJoin, type JoinView } from '../lake/point-in-time.js';
+import { getResource } from '../store/resources.js';
+import { isDistinct } from '../store/snapshots.js';
+import { tables } from '../store/tables.js';
+import type { Dependencies } from './dependencies.js';
+
+export type SpineDependencies = Pick<Dependencies, 'db' | 'lake' | 'roots'>;
+
+/** A model's spine joined with the views that its inputs name, as one SQL relation, and what it was made of. */
+export interface JoinedSpine {
+  readonly relation: string;
+  /** The spine's own columns, then one a feature. */
+  readonly columns: readonly Column[];
+  readonly views: readonly PinnedView[];
+  readonly source: Source;
+  readonly sourceVersion: string;
+}
+
+/** How far rows of the source before a window may still make spine rows in it: none, the spine is row by row. */
+export async function joinSpine(
+  dependencies: SpineDependencies,
+  session: Session,
+  project: ProjectName,
+  model: Revision<'Model'>,
+  window: Window,
+  where: string,
+): Promise<JoinedSpine> {
+  const { db, roots } = dependencies;
+  const { spine, inputs } = model.spec;
+  const source = await getResource(db, project, 'Source', spine.source);
+  const version = await sourceVersion(source, roots);
+  const rows = withSources(spine.sql, [
+    { name: source.name, relation: sourceRelation(source, await sourceFiles(source, roots), window) },
+  ]);
+  const eventTime = quoteName(spine.eventTime);
+  const filtered = `(SELECT * FROM ${rows} WHERE ${eventTime} >= ${timestamp(window.start)} AND ${eventTime} < ${timestamp(window.end)}${where})`;
+  const joined = [];
+  for (const name of viewNames(inputs)) joined.push(await joinView(dependencies, project, name, inputs));
+  const relation = pointInTimeJoin(
+    filtered,
+    spine.eventTime,
+    joined.map(({ view }) => view),
+  );
+  return {
+    relation,
+    columns: await describe(session, relation),
+    views: joined.map(({ pinned }) => pinned),
+    source,
+    sourceVersion: version,
+  };
+}
+
+async function joinView(
+  { db, lake }: SpineDependencies,
+  project: ProjectName,
+  name: string,
+  inputs: readonly string[],
+): Promise<{ view: JoinView; pinned: PinnedView }> {
+  const active = await getResource(db, project, 'FeatureView', name);
+  const { spec, revision } = active;
+  const entity = await getResource(db, project, 'Entity', spec.entity);
+  const table = await tables(db)
+    .resolve(project, 'features', `${name}@r${revision}`)
+    .catch((error: unknown) => {
+      if (error instanceof DomainError && error.code === 'table_unknown')
+        throw new DomainError('features_not_materialized', `View "${name}" revision ${revision} has no commit.`, {
+          view: name,
+        });
+      throw error;
+    });
+  const wanted = inputs.filter((input) => input.startsWith(`${name}:`)).map((input) => input.slice(name.length + 1));
+  const unknown = wanted.filter((feature) => !spec.features.some((one) => one.name === feature));
+  if (unknown.length > 0)
+    throw new DomainError('reference_unknown', `View "${name}" has no feature ${unknown.join(', ')}.`, {
+      view: name,
+      unknown,
+    });
+  const ref = { project, schema: 'features' as const, name, revision };
+  return {
+    view: {
+      view: name,
+      files: table.files.map((file) => lake.path(file.key)),
+      columns: table.columns,
+      keys: entity.spec.keys.map((key) => key.name),
+      eventTime: spec.eventTime,
+      knownAt: spec.knownAt ?? null,
+      ttlMicros: spec.ttl === undefined ? null : durationMicros(spec.ttl),
+      features: wanted,
+      distinct: await isDistinct(db, ref, table.snapshot),
+    },
+    pinned: {
+      view: name,
+      revision,
+      snapshot: table.snapshot,
+      rowHash: table.rowHash ?? '',
+      bitemporal: spec.knownAt !== undefined,
+    },
+  };
+}
+
+/** Labelled rows that could be known by the as-of instant: nothing later may enter a training set. */
+export const knownBy = ({ spine }: Revision<'Model'>['spec'], asOf: Instant): string =>
+  ` AND ${quoteName(spine.knownAt)} <= ${timestamp(asOf)} AND ${quoteName(spine.label)} IS NOT NULL`;
+
+/** The event time that a model looks back over, and where its held-out part begins. */
+export function trainingWindow(
+  { history, holdout }: Revision<'Model'>['spec'],
+  asOf: Instant,
+): { window: Window; holdoutStart: Instant } {
+  return {
+    window: { start: plusMicros(asOf, -durationMicros(history)), end: asOf },
+    holdoutStart: plusMicros(asOf, -durationMicros(holdout)),
+  };
+}
+
+export const inputColumns = (inputs: readonly string[]): string[] => inputs.map(inputColumn);

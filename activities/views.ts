@@ -1,0 +1,132 @@
+import type { Column, Window } from '../domain/features.js';
+import { DomainError } from '../domain/errors.js';
+import type { Instant, ProjectName } from '../domain/ids.js';
+import { durationMicros, fromMicros, plusMicros, toMicros } from '../domain/instants.js';
+import { digestOf } from '../domain/json.js';
+import type { Revision } from '../domain/resources.js';
+import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
+import {
+  hourFingerprints,
+  sourceFiles,
+  sourceRelation,
+  sourceVersion,
+  unreadable,
+  windowFingerprint,
+  type HourFingerprints,
+  type Source,
+} from '../lake/sources.js';
+import { withSources, type NamedRelation } from '../lake/sql.js';
+import type { Queries } from '../store/db.js';
+import { getResource } from '../store/resources.js';
+import type { TableRef } from '../store/snapshots.js';
+
+/** A feature view with everything that it is made of. */
+export interface ViewParts {
+  readonly view: Revision<'FeatureView'>;
+  readonly entity: Revision<'Entity'>;
+  readonly sources: readonly Source[];
+  readonly table: TableRef;
+  /** Keys, event time, known-at and features, with their declared types. */
+  readonly columns: readonly Column[];
+}
+
+export async function loadView(db: Queries, project: ProjectName, name: string, revision: number): Promise<ViewParts> {
+  const view = await getResource(db, project, 'FeatureView', name, revision);
+  const entity = await getResource(db, project, 'Entity', view.spec.entity);
+  const sources = await Promise.all(view.spec.sources.map((source) => getResource(db, project, 'Source', source)));
+  return {
+    view,
+    entity,
+    sources,
+    table: { project, schema: 'features', name, revision },
+    columns: viewColumns(view.spec, entity.spec),
+  };
+}
+
+export function viewColumns(view: Revision<'FeatureView'>['spec'], entity: Revision<'Entity'>['spec']): Column[] {
+  const times = [view.eventTime, ...(view.knownAt ? [view.knownAt] : [])].map((name) => ({ name, type: 'TIMESTAMP' }));
+  return [...entity.keys, ...times, ...view.features.map(({ name, type }) => ({ name, type }))];
+}
+
+const windowCountMax = 10_000;
+
+/** The view's windows that the range touches: they lie on multiples of the window since 1970. */
+export function windowsOf({ view }: ViewParts, range: Window): Window[] {
+  const size = durationMicros(view.spec.window);
+  const first = Math.floor(toMicros(range.start) / size);
+  const count = Math.ceil(toMicros(range.end) / size) - first;
+  if (count > windowCountMax)
+    throw new DomainError(
+      'request_invalid',
+      `The range has ${count} windows of ${view.spec.window}; at most ${windowCountMax} are taken at once.`,
+      { count },
+    );
+  return Array.from({ length: count }, (_, at) => ({
+    start: fromMicros((first + at) * size),
+    end: fromMicros((first + at + 1) * size),
+  }));
+}
+
+export const rangeOf = (windows: readonly Window[]): Window => ({
+  start: windows.map(({ start }) => start).reduce((a, b) => (a < b ? a : b)),
+  end: windows.map(({ end }) => end).reduce((a, b) => (a > b ? a : b)),
+});
+
+/** One version for all sources of a view: equal means that no file of any of them changed. */
+export async function versionOf(sources: readonly Source[], roots: readonly string[]): Promise<string> {
+  return digestOf(await Promise.all(sources.map((source) => sourceVersion(source, roots))));
+}
+
+const withLookback = ({ view }: ViewParts, { start, end }: Window): Window => ({
+  start: plusMicros(start, -durationMicros(view.spec.lookback)) as Instant,
+  end,
+});
+
+/** The sources as the view's SQL may see them for these windows: from `lookback` before the first to the end of the last. */
+export async function sourcesFor(parts: ViewParts, range: Window, roots: readonly string[]): Promise<NamedRelation[]> {
+  const slice = withLookback(parts, range);
+  return Promise.all(
+    parts.sources.map(async (source) => ({
+      name: source.name,
+      relation: sourceRelation(source, await sourceFiles(source, roots), slice),
+    })),
+  );
+}
+
+/** The fingerprint of each window: equal to its head's means that its rows would come out the same. */
+export async function fingerprintsOf(
+  session: Session,
+  parts: ViewParts,
+  windows: readonly Window[],
+  roots: readonly string[],
+): Promise<string[]> {
+  const slice = withLookback(parts, rangeOf(windows));
+  const prints: HourFingerprints[] = [];
+  for (const source of parts.sources)
+    prints.push(await hourFingerprints(session, source, await sourceFiles(source, roots), slice));
+  const definition = digestOf([parts.view.hash, parts.entity.hash, ...parts.sources.map((source) => source.hash)]);
+  const lookback = durationMicros(parts.view.spec.lookback);
+  return windows.map((window) => windowFingerprint(definition, window, lookback, prints));
+}
+
+/** Runs the view's SQL once for the whole range into the temporary table `computed`, with the declared types. */
+export async function compute(
+  session: Session,
+  parts: ViewParts,
+  range: Window,
+  roots: readonly string[],
+): Promise<void> {
+  const { view, columns } = parts;
+  const eventTime = quoteName(view.spec.eventTime);
+  const list = columns.map(({ name, type }) => `${quoteName(name)}::${type} AS ${quoteName(name)}`).join(', ');
+  const relation = withSources(view.spec.sql, await sourcesFor(parts, range, roots));
+  try {
+    await session.run(
+      `CREATE OR REPLACE TEMP TABLE computed AS SELECT ${list} FROM ${relation} WHERE ${eventTime} >= ${timestamp(range.start)} AND ${eventTime} < ${timestamp(range.end)}`,
+    );
+  } catch (error) {
+    throw parts.sources[0] && /parquet|read_|IO Error|Invalid Input/i.test((error as Error).message)
+      ? unreadable(parts.sources[0], error)
+      : error;
+  }
+}

@@ -1,0 +1,38 @@
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import type { ActivityExecuteInput, ActivityInboundCallsInterceptor, Next } from '@temporalio/worker';
+import { asDomainError, isDomainError } from '../../domain/errors.js';
+import type { Logger } from '../log.js';
+
+/** An error of the table becomes a failure of its code: retried if its row says so, with its data for whoever reads it. */
+export function toFailure(error: unknown): Error {
+  if (error instanceof ApplicationFailure || error instanceof CancelledFailure) return error;
+  if (isAbort(error)) return new CancelledFailure('cancelled');
+  const known = asDomainError(error);
+  if (known.code === 'cancelled') return new CancelledFailure(known.message);
+  // What nobody foresaw may pass by itself (a lost connection in a library); what was foreseen says so.
+  const retry = isDomainError(error) ? known.row.retry : true;
+  const message = isDomainError(error) ? known.message : String(error);
+  return ApplicationFailure.create({
+    message,
+    type: known.code,
+    nonRetryable: !retry,
+    details: [known.data],
+    cause: error instanceof Error ? error : undefined,
+  });
+}
+
+const isAbort = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';
+
+export class FailureInterceptor implements ActivityInboundCallsInterceptor {
+  constructor(private readonly log: Logger) {}
+
+  async execute(input: ActivityExecuteInput, next: Next<ActivityInboundCallsInterceptor, 'execute'>): Promise<unknown> {
+    try {
+      return await next(input);
+    } catch (error) {
+      const failure = toFailure(error);
+      if (!(failure instanceof CancelledFailure)) this.log.warn('an activity failed', { error });
+      throw failure;
+    }
+  }
+}

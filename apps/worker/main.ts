@@ -1,0 +1,106 @@
+import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { createActivities } from '../../activities/index.js';
+import { defaultProject } from '../../domain/ids.js';
+import { openEngine } from '../../lake/duckdb.js';
+import { localObjects } from '../../lake/objects.js';
+import { createModels } from '../../models/onnx.js';
+import { ensureSearchAttributes } from '../../programs/temporal.js';
+import { migrate, openDatabase } from '../../store/db.js';
+import { createProject } from '../../store/resources.js';
+import { databaseUrl, loadConfig, type Config } from '../config.js';
+import { onShutdown } from '../lifecycle.js';
+import { createLogger, type Logger } from '../log.js';
+import { FailureInterceptor } from './failures.js';
+import { keepSchedules } from './schedules.js';
+
+const activitiesAtOnce = 8;
+const drainMs = 8_000;
+
+async function openWorld(config: Config) {
+  const [lakeRoot, artifactsRoot, work, temp] = ['lake', 'artifacts', 'work', 'tmp'].map((name) =>
+    join(config.home, name),
+  ) as [string, string, string, string];
+  for (const folder of [lakeRoot, artifactsRoot, work, temp]) await mkdir(folder, { recursive: true });
+  const db = openDatabase({ url: databaseUrl(config), application: 'eider-worker' });
+  await migrate(db, join(config.projectRoot, 'store/migrations'));
+  await createProject(db, defaultProject, { name: 'eider' });
+  const threads = config.duckdb.threads ?? availableParallelism();
+  const engine = await openEngine({
+    threads,
+    memoryLimit: config.duckdb.memoryLimit ?? '60%',
+    tempDirectory: temp,
+    allowedDirectories: [lakeRoot, temp, ...config.roots],
+  });
+  const models = createModels({ workers: 1, intraOpThreads: threads });
+  const trainers = {
+    folder: join(config.projectRoot, 'trainers'),
+    cache: config.cache,
+    work,
+    flightUrl: config.urls.flight,
+    python: config.python ?? undefined,
+  };
+  return {
+    db,
+    engine,
+    models,
+    lake: localObjects(lakeRoot),
+    artifacts: localObjects(artifactsRoot),
+    roots: config.roots,
+    trainers,
+  };
+}
+
+async function start(config: Config, log: Logger): Promise<void> {
+  // Shutdown is ours: the SDK would take the signals and leave the rest of the process behind.
+  Runtime.install({
+    shutdownSignals: [],
+    logger: new DefaultLogger('WARN', ({ level, message, meta }) =>
+      log[level === 'ERROR' ? 'error' : 'warn'](message, { meta }),
+    ),
+  });
+  const { address, namespace, taskQueue } = config.temporal;
+  await ensureSearchAttributes(address, namespace);
+  const world = await openWorld(config);
+  const connection = await NativeConnection.connect({ address });
+  const worker = await Worker.create({
+    ...{ connection, namespace, taskQueue },
+    workflowBundle: { codePath: join(config.projectRoot, 'dist/workflows.bundle.js') },
+    activities: createActivities(world),
+    interceptors: { activity: [() => ({ inbound: new FailureInterceptor(log) })] },
+    maxConcurrentActivityTaskExecutions: activitiesAtOnce,
+    // A worker that died leaves its cached workflows to others after this.
+    stickyQueueScheduleToStartTimeout: '5 s',
+    shutdownGraceTime: '2 s',
+    shutdownForceTime: drainMs,
+  });
+  const clientConnection = Connection.lazy({ address });
+  const schedules = keepSchedules({
+    db: world.db,
+    client: new Client({ connection: clientConnection, namespace }),
+    taskQueue,
+    log,
+  });
+  const running = worker.run();
+  onShutdown(
+    async () => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+      await schedules.stop();
+      await running;
+      await Promise.all([connection.close(), clientConnection.close(), world.models.close(), world.db.close()]);
+    },
+    { log, drainMs: drainMs + 4_000 },
+  );
+  log.ready({ taskQueue });
+  await running;
+}
+
+const config = loadConfig();
+const log = createLogger('worker', config.logLevel);
+start(config, log).catch((error: unknown) => {
+  log.error('the worker cannot go on', { error });
+  process.exit(1);
+});

@@ -1,0 +1,69 @@
+import type { Column } from '../domain/features.js';
+import { inputColumn } from '../domain/resources.js';
+import { interval, quoteName, quoteText } from './duckdb.js';
+
+/** A feature view as a join reads it: one snapshot's files, and what its columns mean. */
+export interface JoinView {
+  readonly view: string;
+  readonly files: readonly string[];
+  readonly columns: readonly Column[];
+  readonly keys: readonly string[];
+  readonly eventTime: string;
+  /** The column that says when a value could be known; null: with its event time. */
+  readonly knownAt: string | null;
+  /** Null: a value never grows too old. */
+  readonly ttlMicros: number | null;
+  readonly features: readonly string[];
+  /** True when no two rows have the same keys and event time, which saves the sort that would choose between them. */
+  readonly distinct: boolean;
+}
+
+/**
+ * The point-in-time join as SQL. For each spine row and view: of the rows with equal keys (NULL equals nothing) that were
+ * visible at the spine's instant, the one with the greatest (event time, known-at, content); NULL when it is older than the
+ * TTL, whose bound is inclusive. Every spine row comes out once, with its columns untouched.
+ *
+ * A row is visible from greatest(event time, known-at) on. Along that instant the best row so far is a step function, so a
+ * bitemporal join is an ordinary ASOF join on it: exact, without the range join that others need.
+ */
+export function pointInTimeJoin(spine: string, eventTime: string, views: readonly JoinView[]): string {
+  const at = `spine.${quoteName(eventTime)}`;
+  const features = views.flatMap((view, index) =>
+    view.features.map(
+      (feature) =>
+        `, ${validValue(view, `v${index}`, at, feature)} AS ${quoteName(inputColumn(`${view.view}:${feature}`))}`,
+    ),
+  );
+  const joins = views.map((view, index) => {
+    const keys = view.keys.map((key) => `spine.${quoteName(key)} = v${index}.${quoteName(key)}`);
+    return `ASOF LEFT JOIN ${visibleRows(view)} AS v${index} ON ${[...keys, `${at} >= v${index}.visible_at`].join(' AND ')}`;
+  });
+  return `(SELECT spine.*${features.join('')} FROM ${spine} AS spine ${joins.join(' ')})`;
+}
+
+function validValue(view: JoinView, alias: string, at: string, feature: string): string {
+  const value = `${alias}.row.${quoteName(feature)}`;
+  if (view.ttlMicros === null) return value;
+  return `CASE WHEN ${at} - ${alias}.row.event_time <= ${interval(view.ttlMicros)} THEN ${value} END`;
+}
+
+/** The view as steps: keys, the instant from which a row is the best one, and that row as a struct. */
+function visibleRows(view: JoinView): string {
+  const keys = view.keys.map(quoteName).join(', ');
+  const eventTime = quoteName(view.eventTime);
+  const knownAt = view.knownAt === null ? eventTime : `coalesce(${quoteName(view.knownAt)}, ${eventTime})`;
+  // Structs compare field by field, so the features themselves break a tie: the same rows give the same winner in any order.
+  const features = view.features.map((name) => `${quoteName(name)} := ${quoteName(name)}`);
+  const row = `struct_pack(event_time := ${eventTime}, known_at := ${knownAt}, ${features.join(', ')})`;
+  const rows = `(SELECT ${keys}, greatest(${eventTime}, ${knownAt}) AS visible_at, ${row} AS row FROM ${filesRelation(view)} WHERE ${eventTime} IS NOT NULL)`;
+  if (view.knownAt === null)
+    return view.distinct ? rows : `(SELECT ${keys}, visible_at, max(row) AS row FROM ${rows} GROUP BY ALL)`;
+  const best = `max(row) OVER (PARTITION BY ${keys} ORDER BY visible_at RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)`;
+  return `(SELECT DISTINCT ON (${keys}, visible_at) ${keys}, visible_at, ${best} AS row FROM ${rows})`;
+}
+
+/** The files of a snapshot as a relation; a snapshot without files still has its columns. */
+export function filesRelation({ files, columns }: Pick<JoinView, 'files' | 'columns'>): string {
+  if (files.length > 0) return `read_parquet([${files.map(quoteText).join(', ')}])`;
+  return `(SELECT ${columns.map(({ name, type }) => `NULL::${type} AS ${quoteName(name)}`).join(', ')} WHERE false)`;
+}

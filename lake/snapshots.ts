@@ -1,0 +1,67 @@
+import { randomUUID } from 'node:crypto';
+import type { Column, PlannedWindow, StagedWindow } from '../domain/features.js';
+import { DomainError, isDomainError } from '../domain/errors.js';
+import { quoteName, quoteText, timestamp, type Session } from './duckdb.js';
+import type { Objects } from './objects.js';
+import { hashRows } from './rows.js';
+
+export interface WindowWriter {
+  readonly session: Session;
+  readonly objects: Objects;
+  /** A temporary table or relation that holds the window's rows. */
+  readonly relation: string;
+  readonly columns: readonly Column[];
+  readonly orderBy: readonly string[];
+  /** The folder of the table, e.g. `eider/features/origin_hour@r1`. */
+  readonly folder: string;
+}
+
+/**
+ * Stages one Parquet file under a name that no attempt shares, re-opens it, counts and hashes what was really written, and
+ * syncs it. Nothing sees the file before a commit names it; an attempt that loses leaves it behind for garbage collection.
+ */
+export async function writeFile(
+  writer: WindowWriter,
+  where: string,
+  label: string,
+): Promise<{ key: string; rows: number; bytes: number; sha256: string; rowHash: string }> {
+  const { session, objects, relation, columns, orderBy, folder } = writer;
+  const key = `${folder}/${label}/${randomUUID()}.parquet`;
+  const path = await objects.stage(key);
+  const order = orderBy.length > 0 ? ` ORDER BY ${orderBy.map(quoteName).join(', ')}` : '';
+  try {
+    await session.run(
+      `COPY (SELECT ${columns.map(({ name }) => quoteName(name)).join(', ')} FROM ${relation}${where}${order}) TO ${quoteText(path)} (FORMAT parquet)`,
+    );
+    const { rows, rowHash } = await hashRows(session, `read_parquet(${quoteText(path)})`, columns);
+    return { key, rows, rowHash, ...(await objects.seal(key)) };
+  } catch (error) {
+    await objects.remove(key);
+    if (isDomainError(error) && error.code === 'query_failed' && /IO Error|No space|write/i.test(error.message))
+      throw new DomainError('lake_write_failed', error.message, { key }, { cause: error });
+    throw error;
+  }
+}
+
+/** One window of a relation that may hold many: `[start, end)` of its event time. */
+export async function writeWindow(
+  writer: WindowWriter,
+  eventTime: string,
+  window: PlannedWindow,
+): Promise<StagedWindow> {
+  const began = performance.now();
+  const column = quoteName(eventTime);
+  const where = ` WHERE ${column} >= ${timestamp(window.start)} AND ${column} < ${timestamp(window.end)}`;
+  const { rowHash, ...file } = await writeFile(writer, where, window.start.slice(0, 19).replaceAll(':', ''));
+  const { start, end, sourceFingerprint } = window;
+  return {
+    start,
+    end,
+    sourceFingerprint,
+    rows: file.rows,
+    bytes: file.bytes,
+    rowHash,
+    files: [file],
+    durationMs: performance.now() - began,
+  };
+}

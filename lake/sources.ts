@@ -1,0 +1,137 @@
+import { realpath, stat } from 'node:fs/promises';
+import { sep } from 'node:path';
+import { glob as fastGlob } from 'tinyglobby';
+import type { Column, Window } from '../domain/features.js';
+import { DomainError, isDomainError } from '../domain/errors.js';
+import { digestOf } from '../domain/json.js';
+import { toMicros } from '../domain/instants.js';
+import type { Revision } from '../domain/resources.js';
+import { quoteName, quoteText, timestamp, type Session } from './duckdb.js';
+
+export type Source = Revision<'Source'>;
+
+/** Under this name every source shows when its row could be known. */
+export const knownAtColumn = 'known_at';
+
+/** The files of the source with sizes and times of change: an equal version means equal rows, without opening anything. */
+export async function sourceVersion(source: Source, roots: readonly string[]): Promise<string> {
+  const files = await sourceFiles(source, roots);
+  const states = await Promise.all(
+    files.map(async (file) => {
+      const { size, mtimeNs } = await stat(file, { bigint: true });
+      return [file, String(size), String(mtimeNs)];
+    }),
+  );
+  return digestOf({ definition: source.hash, states });
+}
+
+/** The files behind the path, sorted; each must lie under a root that this server may read. */
+export async function sourceFiles(source: Source, roots: readonly string[]): Promise<string[]> {
+  const { path } = source.spec;
+  const found = /[*?[{]/.test(path) ? await fastGlob(path, { absolute: true }) : [path];
+  const files = await Promise.all(found.map(async (file) => realpath(file).catch(() => file)));
+  const real = await Promise.all(roots.map((root) => realpath(root).catch(() => root)));
+  for (const file of files)
+    if (!real.some((root) => file === root || file.startsWith(root.endsWith(sep) ? root : root + sep)))
+      throw new DomainError(
+        'path_not_allowed',
+        `Source "${source.name}" reads ${path}, which lies outside the allowed folders.`,
+        { source: source.name },
+      );
+  for (const file of files)
+    await stat(file).catch(() => {
+      throw new DomainError('source_missing', `Source "${source.name}" reads ${path}, which does not exist.`, {
+        source: source.name,
+        path,
+      });
+    });
+  if (files.length === 0)
+    throw new DomainError('source_missing', `No file matches ${path} of source "${source.name}".`, {
+      source: source.name,
+      path,
+    });
+  if (source.spec.rowNumber && files.length > 1)
+    throw new DomainError(
+      'resource_invalid',
+      `Source "${source.name}" asks for row numbers, which need a single file, but ${files.length} match.`,
+      { source: source.name },
+    );
+  return files.sort();
+}
+
+/** The source as an SQL relation, optionally only the rows of a slice of event time. */
+export function sourceRelation(source: Source, files: readonly string[], slice?: Window): string {
+  const { format, rowNumber, eventTime, knownAt } = source.spec;
+  const list = `[${files.map(quoteText).join(', ')}]`;
+  const reader =
+    format === 'parquet'
+      ? `read_parquet(${list}${rowNumber ? ', file_row_number = true' : ''})`
+      : format === 'csv'
+        ? `read_csv(${list})`
+        : `read_json(${list})`;
+  const number = rowNumber ? ` EXCLUDE (file_row_number), file_row_number AS ${quoteName(rowNumber)}` : '';
+  const where = slice
+    ? ` WHERE ${quoteName(eventTime)} >= ${timestamp(slice.start)} AND ${quoteName(eventTime)} < ${timestamp(slice.end)}`
+    : '';
+  const known = `${knownAt ?? quoteName(eventTime)} AS ${knownAtColumn}`;
+  return `(SELECT *, ${known} FROM (SELECT *${number} FROM ${reader})${where})`;
+}
+
+/** Columns of the source as SQL sees it; an unreadable file is `source_unreadable` with DuckDB's sentence. */
+export async function describeSource(session: Session, source: Source, files: readonly string[]): Promise<Column[]> {
+  return describe(session, sourceRelation(source, files)).catch((error: unknown) => {
+    throw unreadable(source, error);
+  });
+}
+
+export async function describe(session: Session, relation: string): Promise<Column[]> {
+  const rows = await session.rows<{ column_name: string; column_type: string }>(`DESCRIBE SELECT * FROM ${relation}`);
+  return rows.map(({ column_name, column_type }) => ({ name: column_name, type: column_type }));
+}
+
+/** DuckDB's failure while it read this source, said of the source. */
+export function unreadable(source: Source, error: unknown): unknown {
+  if (!isDomainError(error) || error.code !== 'query_failed') return error;
+  return new DomainError(
+    'source_unreadable',
+    `Source "${source.name}": ${error.message}`,
+    { source: source.name },
+    { cause: error },
+  );
+}
+
+/** A fingerprint of every hour of the source's event time that has rows, by the hour's number since 1970. */
+export type HourFingerprints = ReadonlyMap<number, string>;
+
+const hourMicros = 3_600_000_000;
+
+/** Order does not matter, repeats do: per hour the number of rows and two independent 64-bit sums of row hashes. */
+export async function hourFingerprints(
+  session: Session,
+  source: Source,
+  files: readonly string[],
+  slice: Window,
+): Promise<HourFingerprints> {
+  const rows = await session
+    .rows<{ hour: number; print: string }>(
+      `SELECT (epoch_us(${quoteName(source.spec.eventTime)}) // ${hourMicros})::DOUBLE AS hour, count(*) || '/' || sum(hash(rows)) || '/' || sum(hash('eider', rows)) AS print
+     FROM ${sourceRelation(source, files, slice)} AS rows GROUP BY 1`,
+    )
+    .catch((error: unknown) => {
+      throw unreadable(source, error);
+    });
+  return new Map(rows.map(({ hour, print }) => [hour, print]));
+}
+
+/** What a window depends on: the definition, and every hour of the sources from `lookback` before it to its end. */
+export function windowFingerprint(
+  definition: string,
+  window: Window,
+  lookbackMicros: number,
+  sources: readonly HourFingerprints[],
+): string {
+  const first = Math.floor((toMicros(window.start) - lookbackMicros) / hourMicros);
+  const last = Math.ceil(toMicros(window.end) / hourMicros);
+  const hours = sources.map((prints) => Array.from({ length: last - first }, (_, at) => prints.get(first + at) ?? ''));
+  return digestOf({ definition, window, hours });
+}
