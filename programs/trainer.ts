@@ -13,8 +13,7 @@ import type { TrainerOutput } from './trainer-output.js';
 export { checkTrainerOutput } from './trainer-output.js';
 export type { TrainerMetrics, TrainerOutput } from './trainer-output.js';
 
-const Value = z.union([z.number(), z.string(), z.boolean()]);
-type Value = z.infer<typeof Value>;
+type Value = number | string | boolean;
 
 const Parameter = z.discriminatedUnion('type', [
   z.strictObject({
