@@ -105,9 +105,12 @@ test('a later attempt ends what an earlier one left, before it starts', async ()
   const args = [guardFile(), '--grace-ms', '100', '--pid-file', pidFile, '--', process.execPath, family, file];
   const earlier = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'ignore'] });
   const members = membersOf(await familyIn(file));
-  let living: Promise<number[]> | null = null;
-  await running(['sh', '-c', 'echo started; sleep 0.2'], { pidFile, onLine: () => (living = livingOf(members)) });
-  expect(await living).toEqual([]);
+  const living: Promise<number[]>[] = [];
+  await running(['sh', '-c', 'echo started; sleep 0.2'], {
+    pidFile,
+    onLine: () => void living.push(livingOf(members)),
+  });
+  expect(await Promise.all(living)).toEqual([[]]);
   expect(earlier.exitCode ?? (await once(earlier, 'exit'))[0]).toBe(143);
 });
 
