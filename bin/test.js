@@ -9,15 +9,13 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { ensureBuilt, ensureInstalled, entry, root, say, workFolder } from './prepare.js';
 
-/** Folders of test/ whose tests use a Python environment or start everything: they wait for the preparation. */
-const preparedFolders = ['clients', 'demo', 'e2e', 'trainers'];
+/** What of test/ uses a Python environment, or starts everything: it waits for the preparation. */
+const prepared = ['clients/', 'demo/', 'e2e/', 'programs/lightgbm'].join('|');
 const always = ['/node_modules/', '/test/upstream/'];
 const phases = [
-  { name: 'unit', ignore: [...always, `/test/(${preparedFolders.join('|')}|programs/trainers)/`] },
-  { name: 'prepared', ignore: [...always, `/test/(?!(${preparedFolders.join('|')}|programs/trainers)/)`] },
+  { name: 'unit', ignore: [...always, `/test/(${prepared})`] },
+  { name: 'prepared', ignore: [...always, `/test/(?!(${prepared}))`] },
 ];
-
-const isOption = (arg) => arg.startsWith('-');
 
 /** Runs both phases; returns how many tests passed and failed. A preparation that fails is one failure. */
 async function runTests(args) {
@@ -74,11 +72,7 @@ async function runJest(phase, args) {
 
 async function hasTests(phase, args) {
   const list = await new Promise((resolve) => {
-    const child = jestProcess(
-      phase,
-      ['--listTests', '--passWithNoTests', ...args.filter((arg) => !isOption(arg))],
-      'pipe',
-    );
+    const child = jestProcess(phase, ['--listTests', '--passWithNoTests', ...args], 'pipe');
     let text = '';
     child.stdout.on('data', (chunk) => (text += chunk));
     child.on('error', () => resolve(''));

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readlinkSync } from 'node:fs';
-import { access, mkdir, open, readFile, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { access, chown, mkdir, open, readFile, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
@@ -87,7 +87,8 @@ async function initialise(initdb: string, folder: string, owner: Owner): Promise
   const password = randomBytes(24).toString('hex');
   try {
     await ownFolder(part, owner);
-    await writeFile(secret, password, { mode: owner.uid === process.getuid?.() ? 0o600 : 0o644 });
+    await writeFile(secret, password, { mode: 0o600 });
+    if (process.getuid?.() === 0) await chown(secret, owner.uid, owner.gid);
     const locale = ['--encoding=UTF8', '--locale=C', '--data-checksums'];
     const access = [`--username=${user}`, '--auth=scram-sha-256', `--pwfile=${secret}`];
     const [file = '', ...args] = [...owner.prefix, initdb, `--pgdata=${part}`, ...locale, ...access];
