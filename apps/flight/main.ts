@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { openDatabase } from '../../store/db.js';
 import { tables } from '../../store/tables.js';
-import { databaseUrl, loadConfig } from '../config.js';
+import { loadConfig } from '../config.js';
+import { connectDatabase } from '../database.js';
 import { onShutdown } from '../lifecycle.js';
 import { createLogger } from '../log.js';
 import { startFlight } from './server.js';
@@ -13,7 +13,7 @@ const connectionsMax = 4;
 const config = loadConfig();
 const log = createLogger('flight', config.logLevel);
 try {
-  const db = openDatabase({ url: databaseUrl(config), poolMax: connectionsMax, application: 'eider-flight' });
+  const db = await connectDatabase(config, 'flight', connectionsMax);
   const flight = await startFlight({
     host: config.host,
     port: config.ports.flight,

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { loadPackageDefinition, type MethodDefinition, type ServiceDefinition } from '@grpc/grpc-js';
+import { loadPackageDefinition, type ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
 /** The messages of `proto/Flight.proto` that we read or write, as the loader gives them. */
@@ -27,7 +27,7 @@ export interface Criteria {
   readonly expression: Buffer;
 }
 
-/** `folder` holds Flight.proto. DoGet's messages arrive ready-made, so they pass its serializer as they are. */
+/** `folder` holds Flight.proto. DoGet's messages do not pass through it: `framing.ts` writes them. */
 export function flightService(folder: string): ServiceDefinition {
   const loaded = loadPackageDefinition(
     loadSync(join(folder, 'Flight.proto'), {
@@ -39,7 +39,5 @@ export function flightService(folder: string): ServiceDefinition {
       oneofs: true,
     }),
   ) as unknown as { arrow: { flight: { protocol: { FlightService: { service: ServiceDefinition } } } } };
-  const service = loaded.arrow.flight.protocol.FlightService.service;
-  const doGet = service['DoGet'] as MethodDefinition<object, object>;
-  return { ...service, DoGet: { ...doGet, responseSerialize: (message: object) => message as Buffer } };
+  return loaded.arrow.flight.protocol.FlightService.service;
 }

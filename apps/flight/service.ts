@@ -9,13 +9,14 @@ import {
 } from '@grpc/grpc-js';
 import { DomainError } from '../../domain/errors.js';
 import type { PinnedTable, TableReader } from '../../domain/tables.js';
-import { headerOnlyMessage } from '../../lake/read/message.js';
+import { headerOnlyFrame } from '../../lake/read/message.js';
 import type { Reader } from '../../lake/read/reader.js';
 import { encapsulated } from '../../lake/read/schema.js';
+import type { Batch } from '../../lake/read/stream.js';
 import type { Logger } from '../log.js';
 import { projectNamed, schemaNamed, tableNameOf } from './descriptor.js';
 import { grpcFailure } from './failures.js';
-import { writeMessages } from './framing.js';
+import { writeFrames } from './framing.js';
 import { flightInfo, listedFlightInfo } from './info.js';
 import type { Criteria, FlightDescriptor, FlightInfo, Ticket } from './protocol.js';
 import type { Tickets } from './ticket.js';
@@ -102,8 +103,9 @@ function handshake(call: ServerDuplexStream<unknown, unknown>): void {
 function doGetHandler({ tables, reader, tickets, log, lakeRoot, limits }: FlightDeps) {
   let open = 0;
 
-  async function* messagesOf(table: PinnedTable, signal: AbortSignal): AsyncGenerator<Buffer, void, void> {
-    yield headerOnlyMessage(reader.schema(table.columns));
+  /** The schema comes first, also when there are no rows. */
+  async function* batchesOf(table: PinnedTable, signal: AbortSignal): AsyncGenerator<Batch, void, void> {
+    yield { frame: headerOnlyFrame(reader.schema(table.columns)), release: () => undefined };
     const files = table.files.map(({ key, rows }) => ({ path: join(lakeRoot, key), rows }));
     yield* reader.stream({ files, columns: table.columns, signal });
   }
@@ -118,7 +120,7 @@ function doGetHandler({ tables, reader, tickets, log, lakeRoot, limits }: Flight
     const started = Date.now();
     try {
       const table = await tables.at(project, schema, name, revision, snapshot);
-      await writeMessages(call, messagesOf(table, cancelled.signal), limits.idleMs, cancelled.signal);
+      await writeFrames(call, batchesOf(table, cancelled.signal), limits.idleMs, cancelled.signal);
       log.debug('sent', { project, schema, name, revision, snapshot, rows: table.rows, ms: Date.now() - started });
     } finally {
       open--;

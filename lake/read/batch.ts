@@ -2,7 +2,7 @@ import { DomainError } from '../../domain/errors.js';
 import { bitAt, bytesOfBits, copyBits, packBytes, setOnes } from './bits.js';
 import { textStart, type Chunk, type ChunkColumn } from './chunk.js';
 import { addressOf, hold, library, type Pointer } from './library.js';
-import { alignUp, placeHead, writeHead, type BufferPlace } from './message.js';
+import { alignUp, messageAt, placeHead, writeGrpcPrefix, writeHead, type BufferPlace } from './message.js';
 import type { PlannedColumn } from './plan.js';
 
 /** Rows of a chunk that go into one message. */
@@ -19,15 +19,27 @@ interface ColumnPlaces {
 }
 
 interface Target {
-  readonly message: Buffer;
-  readonly bodyAt: number;
+  readonly body: Buffer;
   readonly address: Pointer;
+}
+
+/** A gRPC frame in memory of its own: from `frameAt` to `end`. */
+export interface Frame {
+  readonly memory: ArrayBuffer;
+  readonly end: number;
 }
 
 const messageBytesMax = 2 ** 31 - 1;
 
-/** Copies the pieces, one after the other, to their final places in one FlightData message. */
-export function batchMessage(plan: readonly PlannedColumn[], pieces: readonly Piece[]): Buffer {
+/**
+ * Copies the pieces, one after the other, to their final places in one FlightData message. It is written into the spare
+ * memory if that is large enough: fresh memory for every message costs more than the copying.
+ */
+export function batchFrame(
+  plan: readonly PlannedColumn[],
+  pieces: readonly Piece[],
+  spare: ArrayBuffer | undefined,
+): Frame {
   const rows = pieces.reduce((sum, piece) => sum + piece.rows, 0);
   const places: ColumnPlaces[] = [];
   let bodyBytes = 0;
@@ -46,13 +58,15 @@ export function batchMessage(plan: readonly PlannedColumn[], pieces: readonly Pi
     offsets ? [validity, offsets, data] : [validity, data],
   );
   const head = placeHead(plan.length, buffers.length, bodyBytes);
-  if (head.bodyAt + bodyBytes > messageBytesMax)
-    throw new DomainError('query_failed', 'A row is larger than one message may be.', { bytes: bodyBytes });
-  // Not zeroed: every byte is written below, the padding included.
-  const message = Buffer.allocUnsafeSlow(head.bodyAt + bodyBytes);
-  for (const { offset, bytes } of buffers)
-    message.fill(0, head.bodyAt + offset + bytes, head.bodyAt + alignUp(offset + bytes));
-  const target = { message, bodyAt: head.bodyAt, address: addressOf(message) };
+  const messageBytes = head.bodyAt + bodyBytes;
+  if (messageBytes > messageBytesMax)
+    throw new DomainError('query_failed', 'A row is larger than one message may be.', { bytes: messageBytes });
+  const memory = memoryFor(messageAt + messageBytes, spare);
+  writeGrpcPrefix(memory, messageBytes);
+  const message = memory.subarray(messageAt, messageAt + messageBytes);
+  const body = message.subarray(head.bodyAt);
+  for (const { offset, bytes } of buffers) body.fill(0, offset + bytes, alignUp(offset + bytes));
+  const target = { body, address: addressOf(body) };
   const nullCounts = plan.map((column, index) => {
     const own = places[index] as ColumnPlaces;
     const nulls = writeValidity(target, own.validity, pieces, index);
@@ -60,7 +74,12 @@ export function batchMessage(plan: readonly PlannedColumn[], pieces: readonly Pi
     return nulls;
   });
   writeHead(message, head, { rows, nullCounts, buffers, bodyBytes });
-  return message;
+  return { memory: memory.buffer as ArrayBuffer, end: messageAt + messageBytes };
+}
+
+/** Not zeroed: every byte of the frame is written, the padding included. A little more, so that the next batch fits too. */
+function memoryFor(bytes: number, spare: ArrayBuffer | undefined): Buffer {
+  return spare && spare.byteLength >= bytes ? Buffer.from(spare) : Buffer.allocUnsafeSlow(Math.ceil(bytes * 1.1));
 }
 
 function dataBytes(layout: PlannedColumn['layout'], index: number, rows: number, pieces: readonly Piece[]): number {
@@ -83,8 +102,7 @@ function textBytes(piece: Piece, index: number): number {
   return text ? textStart(text, piece.start + piece.rows) - textStart(text, piece.start) : 0;
 }
 
-const view = ({ message, bodyAt }: Target, { offset, bytes }: BufferPlace): Buffer =>
-  message.subarray(bodyAt + offset, bodyAt + offset + bytes);
+const view = ({ body }: Target, { offset, bytes }: BufferPlace): Buffer => body.subarray(offset, offset + bytes);
 
 const vectorRows = library().vectorSize();
 const intervalBytes = 16;
@@ -123,7 +141,7 @@ function writeValues(
 ): void {
   const { memcpy } = library();
   const { layout } = column;
-  const at = target.address + target.bodyAt + data.offset;
+  const at = target.address + data.offset;
   if (layout.kind === 'bits') view(target, data).fill(0);
   let row = 0;
   let written = 0;
@@ -163,8 +181,8 @@ function writeTexts(
   const first = textStart(text, piece.start);
   const bytes = textStart(text, piece.start + piece.rows) - first;
   const into = offsets.offset + 4 * row;
-  const ends = new Int32Array(target.message.buffer, target.bodyAt + into, piece.rows + 1);
-  memcpy(target.address + target.bodyAt + into, text.offsets + 4 * piece.start, 4 * (piece.rows + 1));
+  const ends = new Int32Array(target.body.buffer, target.body.byteOffset + into, piece.rows + 1);
+  memcpy(target.address + into, text.offsets + 4 * piece.start, 4 * (piece.rows + 1));
   const shift = written - first;
   if (shift !== 0) for (let end = 0; end <= piece.rows; end++) (ends[end] as number) += shift;
   if (bytes > 0) memcpy(at + written, text.data + first, bytes);

@@ -22,8 +22,6 @@ export interface ChunkColumn {
 /** Takes over the chunk, also when it throws. */
 export function openChunk(pointer: Pointer, plan: readonly PlannedColumn[], converter: TextConverter | null): Chunk {
   const duckdb = library();
-  const handle = holdHandle();
-  setPointer(handle, pointer);
   const rows = duckdb.chunkRows(pointer);
   const vectors = plan.map((_, index) => duckdb.chunkVector(pointer, index));
   let texts: ConvertedTexts | undefined;
@@ -34,7 +32,7 @@ export function openChunk(pointer: Pointer, plan: readonly PlannedColumn[], conv
       rows,
     );
   } catch (error) {
-    duckdb.destroyChunk(handle.address);
+    destroyChunk(pointer);
     throw error;
   }
   let next = 0;
@@ -54,9 +52,16 @@ export function openChunk(pointer: Pointer, plan: readonly PlannedColumn[], conv
       columns.reduce((sum, { text }) => (text ? sum + textBytes(text, start, count) : sum), bytesPerRow * count),
     release() {
       texts?.release();
-      duckdb.destroyChunk(handle.address);
+      destroyChunk(pointer);
     },
   };
+}
+
+const handle = holdHandle();
+
+function destroyChunk(chunk: Pointer): void {
+  setPointer(handle, chunk);
+  library().destroyChunk(handle.address);
 }
 
 /** Of the values alone; a text takes the four bytes of its offset. */

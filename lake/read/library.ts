@@ -113,8 +113,11 @@ function loadLibrary() {
     destroyErrorData: bind<One<void>>('destroy_error_data', 'vp'),
     free: bind<One<void>>('free', 'vp'),
 
-    /** The next chunk, or 0: then `resultError` tells whether that was the end. */
-    fetchChunk: (held: Held) => fetchChunk(koffi.decode(held.buffer, result) as object),
+    /** Gives the next chunk, or 0: then `resultError` tells whether that was the end. */
+    chunkFetcher(held: Held): () => Pointer {
+      const byValue = koffi.decode(held.buffer, result) as object;
+      return () => fetchChunk(byValue);
+    },
     /** Calls an ArrowArray's own release function. */
     releaseArrow(release: Pointer, array: Pointer): void {
       let call = releases.get(release);

@@ -4,6 +4,16 @@
  */
 export const alignmentBytes = 16;
 
+/** gRPC puts five bytes before a message, not compressed and its length; in our memory they end where alignment begins. */
+const grpcPrefixBytes = 5;
+export const messageAt = alignmentBytes;
+export const frameAt = messageAt - grpcPrefixBytes;
+
+export function writeGrpcPrefix(memory: Buffer, messageBytes: number): void {
+  memory.writeUInt8(0, frameAt);
+  memory.writeUInt32BE(messageBytes, frameAt + 1);
+}
+
 export interface BufferPlace {
   /** From the start of the body. */
   readonly offset: number;
@@ -55,13 +65,14 @@ export function writeHead(message: Buffer, { headerAt, headerBytes }: Head, shap
 
 export const alignUp = (bytes: number): number => Math.ceil(bytes / alignmentBytes) * alignmentBytes;
 
-/** A FlightData message with a header only: the schema. */
-export function headerOnlyMessage(header: Buffer): Buffer {
-  const message = Buffer.alloc(1 + varintBytes(header.length) + header.length);
-  message[0] = headerTag;
-  const at = writeVarint(message, 1, header.length);
-  header.copy(message, at);
-  return message;
+/** A FlightData message with a header only, the schema, as a gRPC frame. */
+export function headerOnlyFrame(header: Buffer): Buffer {
+  const messageBytes = 1 + varintBytes(header.length) + header.length;
+  const memory = Buffer.alloc(messageAt + messageBytes);
+  writeGrpcPrefix(memory, messageBytes);
+  memory[messageAt] = headerTag;
+  header.copy(memory, writeVarint(memory, messageAt + 1, header.length));
+  return memory.subarray(frameAt);
 }
 
 function varintBytes(value: number): number {

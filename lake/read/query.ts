@@ -1,5 +1,5 @@
 import { DomainError } from '../../domain/errors.js';
-import { batchMessage, type Piece } from './batch.js';
+import { batchFrame, type Frame, type Piece } from './batch.js';
 import { openChunk, type Chunk } from './chunk.js';
 import { duckdbError } from './failure.js';
 import { holdHandle, holdResult, library, pointerAt, type Pointer } from './library.js';
@@ -16,8 +16,8 @@ export interface QueryPlan {
 
 /** A query that is read batch by batch, on one connection of its own, by the thread that made it. */
 export interface Query {
-  /** The next message, or null when all rows were sent; throws what DuckDB says, never ends early. */
-  next(): Buffer | null;
+  /** The next batch, or null when all rows were sent; throws what DuckDB says, never ends early. */
+  next(spare: ArrayBuffer | undefined): Frame | null;
   /** Frees everything but the connection. */
   close(): void;
 }
@@ -30,6 +30,7 @@ const batchBytesMax = 3 * 2 ** 20;
 export function openQuery(connection: Pointer, plan: QueryPlan, cancelled: () => boolean): Query {
   const duckdb = library();
   const result = holdResult();
+  let fetchChunk: () => Pointer = () => 0;
   let converter: TextConverter | null = null;
   let current: Chunk | null = null;
   let currentAt = 0;
@@ -50,7 +51,7 @@ export function openQuery(connection: Pointer, plan: QueryPlan, cancelled: () =>
 
   function fetch(): Chunk | null {
     checkCancelled();
-    const pointer = duckdb.fetchChunk(result);
+    const pointer = fetchChunk();
     if (pointer !== 0) return openChunk(pointer, plan.columns, converter);
     const failed = duckdb.resultError(result.address);
     if (failed) throw duckdbError(failed, duckdb.resultErrorType(result.address), plan.lakeRoot);
@@ -84,13 +85,13 @@ export function openQuery(connection: Pointer, plan: QueryPlan, cancelled: () =>
     return pieces;
   }
 
-  function next(): Buffer | null {
+  function next(spare: ArrayBuffer | undefined): Frame | null {
     const used: Chunk[] = [];
     try {
       const pieces = gather(used);
       if (pieces.length > 0) {
         rowsSent += pieces.reduce((sum, piece) => sum + piece.rows, 0);
-        return batchMessage(plan.columns, pieces);
+        return batchFrame(plan.columns, pieces, spare);
       }
     } finally {
       for (const chunk of used) chunk.release();
@@ -105,6 +106,7 @@ export function openQuery(connection: Pointer, plan: QueryPlan, cancelled: () =>
     execute(connection, plan, result.address);
     checkCancelled();
     checkTypes(plan, result.address);
+    fetchChunk = duckdb.chunkFetcher(result);
     const texts = plan.columns.flatMap(({ layout }, index) => (layout.kind === 'text' ? [index] : []));
     if (texts.length > 0) converter = textConverter(result, texts);
   } catch (error) {

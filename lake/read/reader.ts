@@ -4,7 +4,7 @@ import { planColumns } from './columns.js';
 import { openReadDatabase, type DatabaseOptions } from './database.js';
 import { schemaMessage } from './schema.js';
 import { readSql } from './sql.js';
-import { streamOf } from './stream.js';
+import { streamOf, type Batch } from './stream.js';
 import { createThread, type Thread } from './thread.js';
 
 export interface ReaderOptions extends DatabaseOptions {
@@ -24,8 +24,8 @@ export interface ReadRequest {
 export interface Reader {
   /** The bare flatbuffer Message; throws `type_unsupported`. */
   schema(columns: readonly TableColumn[]): Buffer;
-  /** FlightData messages, one record batch each; whatever goes wrong is thrown, so a normal end means every row was sent. */
-  stream(request: ReadRequest): AsyncGenerator<Buffer, void, void>;
+  /** Record batches as gRPC frames; whatever goes wrong is thrown, so a normal end means that every row was there. */
+  stream(request: ReadRequest): AsyncGenerator<Batch, void, void>;
   /** Streams that hold a connection. */
   activeStreams(): number;
   /** Call it when no stream is read any more. */

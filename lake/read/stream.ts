@@ -1,18 +1,26 @@
 import { DomainError } from '../../domain/errors.js';
 import type { ReadDatabase } from './database.js';
+import { frameAt } from './message.js';
 import type { FromWorker } from './messages.js';
 import type { QueryPlan } from './query.js';
 import type { Thread } from './thread.js';
 
-/** How many messages may be ready or underway beyond what the consumer holds: the back-pressure of a stream. */
-const creditsMax = 3;
+/** How many batches of a stream may exist at once, from DuckDB to the socket: its back-pressure. */
+const creditsMax = 4;
 /** A query notices an interruption only once it runs, so it is repeated; milliseconds. */
 const interruptEveryMs = 20;
 
 let nextStream = 1;
 
+/** A ready gRPC frame. */
+export interface Batch {
+  readonly frame: Buffer;
+  /** To be called once, when the frame was written: its memory is then filled with the next one. */
+  release(): void;
+}
+
 /**
- * The messages of one query, in order; throws what DuckDB says. Leaving it, however that happens, waits until the thread
+ * The batches of one query, in order; throws what DuckDB says. Leaving it, however that happens, waits until the thread
  * has freed the query. The connection is interrupted only while an answer is owed, because then it is still open.
  */
 export async function* streamOf(
@@ -20,7 +28,7 @@ export async function* streamOf(
   thread: Thread,
   plan: QueryPlan,
   signal: AbortSignal,
-): AsyncGenerator<Buffer, void, void> {
+): AsyncGenerator<Batch, void, void> {
   const stream = nextStream++;
   const flag = new SharedArrayBuffer(4);
   const answered: FromWorker[] = [];
@@ -30,9 +38,11 @@ export async function* streamOf(
   const changed = () => new Promise<void>((resolve) => (wake = resolve));
   const cancelled = () => new DomainError('cancelled', 'The read was cancelled.');
 
-  const pull = (): void => {
+  let finishing = false;
+  const pull = (spare?: ArrayBuffer): void => {
+    if (finishing) return;
     owed++;
-    thread.post({ type: 'pull', stream });
+    thread.post({ type: 'pull', stream, spare }, spare && [spare]);
   };
   const onAnswer = (answer: FromWorker): void => {
     if (answer.type === 'closed') closed = true;
@@ -43,7 +53,7 @@ export async function* streamOf(
     wake();
   };
 
-  async function* batches(): AsyncGenerator<Buffer, void, void> {
+  async function* batches(): AsyncGenerator<Batch, void, void> {
     for (;;) {
       if (signal.aborted) throw cancelled();
       const answer = answered.shift();
@@ -51,8 +61,8 @@ export async function* streamOf(
         if (closed) throw new DomainError('internal', 'A reading thread ended.');
         await changed();
       } else if (answer.type === 'batch') {
-        pull();
-        yield Buffer.from(answer.message);
+        const { memory, end } = answer.frame;
+        yield { frame: Buffer.from(memory, frameAt, end - frameAt), release: () => pull(memory) };
       } else if (answer.type === 'failed') {
         const { code, detail, data } = answer.failure;
         throw new DomainError(code, detail, data);
@@ -61,6 +71,7 @@ export async function* streamOf(
   }
 
   async function finish(connection: number): Promise<void> {
+    finishing = true;
     Atomics.store(new Int32Array(flag), 0, 1);
     while (owed > 0 && !closed) {
       database.interrupt(connection);

@@ -11,7 +11,7 @@ export interface Thread {
   /** `answer` gets all that concerns the stream, and a failure when the thread ends before its `closed`. */
   attach(stream: number, answer: (message: FromWorker) => void): void;
   detach(stream: number): void;
-  post(message: ToWorker): void;
+  post(message: ToWorker, transfer?: ArrayBuffer[]): void;
   /** How many streams it has. */
   streams(): number;
   stop(): Promise<void>;
@@ -54,7 +54,7 @@ export function createThread(): Thread {
     },
     attach: (stream, answer) => void answers.set(stream, answer),
     detach: (stream) => void answers.delete(stream),
-    post: (message) => live().postMessage(message),
+    post: (message, transfer) => live().postMessage(message, transfer),
     streams: () => answers.size,
     async stop() {
       const last = worker;

@@ -18,14 +18,14 @@ const port = parentPort;
 const streams = new Map<number, Stream>();
 const post = (message: FromWorker, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
 
-function pull(stream: number): void {
+function pull(stream: number, spare: ArrayBuffer | undefined): void {
   const held = streams.get(stream);
   if (!held) throw new Error(`Stream ${stream} is not open.`);
   try {
     if (held.failure) return post({ type: 'failed', stream, failure: held.failure });
     held.query ??= held.open();
-    const message = held.query.next()?.buffer as ArrayBuffer | undefined;
-    if (message) post({ type: 'batch', stream, message }, [message]);
+    const frame = held.query.next(spare);
+    if (frame) post({ type: 'batch', stream, frame }, [frame.memory]);
     else post({ type: 'end', stream });
   } catch (error) {
     held.failure = failureOf(error);
@@ -55,7 +55,7 @@ port.on('message', (message: ToWorker) => {
       break;
     }
     case 'pull':
-      pull(message.stream);
+      pull(message.stream, message.spare);
       break;
     case 'close':
       close(message.stream);

@@ -1,0 +1,139 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { loadConfig } from '../apps/config.js';
+import { startFlight } from '../apps/flight/server.js';
+import { createTickets } from '../apps/flight/ticket.js';
+import { createLogger } from '../apps/log.js';
+import { defaultProject } from '../domain/ids.js';
+import type { PinnedTable, TableReader } from '../domain/tables.js';
+import { quoteText } from '../lake/duckdb.js';
+import { pythonEnvironment } from '../programs/python.js';
+
+export interface Figure {
+  readonly name: string;
+  readonly ours: number;
+  readonly peer: number;
+  /** Ours divided by the peer's: higher is better. */
+  readonly ratio: number;
+  readonly target: number;
+  readonly unit: string;
+}
+
+const targetRatio = 0.8;
+const roundsDefault = 5;
+
+const cases = [
+  {
+    name: 'training_set',
+    title: 'Flight: 1 M rows of a training set to pyarrow',
+    rows: 1_000_000,
+    sql: `SELECT i AS flight_id, TIMESTAMP '2001-01-01' + to_seconds(i * 15) AS event_time, (i * 7919 % 4000)::DOUBLE AS distance,
+      i % 24 AS hour, i % 7 AS weekday, CASE WHEN i % 11 > 0 THEN (i % 97) / 97.0::DOUBLE END AS origin_late_rate, (i % 60)::INTEGER AS origin_departures,
+      CASE WHEN i % 5 > 0 THEN (i % 89) / 89.0::DOUBLE END AS route_late_rate, (i % 9)::INTEGER AS route_count,
+      chr((65 + i % 26)::INTEGER) || chr((65 + i * 3 % 26)::INTEGER) || chr((65 + i * 7 % 26)::INTEGER) AS origin, i % 4 = 0 AS late`,
+  },
+  {
+    name: 'numbers',
+    title: 'Flight: 10 M rows of 8 numbers to pyarrow',
+    rows: 10_000_000,
+    sql: `SELECT i AS a, i * 2 AS b, i * 1.5::DOUBLE AS c, i * 2.5::DOUBLE AS d, (i % 1000)::INTEGER AS e, (i % 77)::INTEGER AS f, i * 0.1::DOUBLE AS g, sqrt(i) AS h`,
+  },
+] as const;
+type Case = (typeof cases)[number];
+
+/** Reading by one pyarrow client, in turns from our service and from pyarrow's own FlightServer over DuckDB. */
+export async function flightBench(rounds = roundsDefault): Promise<Figure[]> {
+  const { cache, python, projectRoot } = loadConfig();
+  const lockFile = join(projectRoot, 'bench', 'peers', 'requirements.lock');
+  const interpreter = await pythonEnvironment({ cacheDir: cache, lockFile, name: 'peers', python });
+  const program = (name: string) => join(projectRoot, 'bench', 'peers', name);
+  const lakeRoot = mkdtempSync(join(tmpdir(), 'eider-bench-'));
+  const threads = availableParallelism();
+  const tables = await Promise.all(cases.map((one) => writeTable(lakeRoot, one)));
+  const peer = await startPeer(interpreter, [program('flight_server.py'), String(threads)]);
+  const ours = await startFlight({
+    ...{ host: '127.0.0.1', port: 0, lakeRoot, protoFolder: join(projectRoot, 'proto') },
+    tables: fixedTables(tables),
+    log: createLogger('flight', 'error'),
+    reader: { threads },
+  });
+  const tickets = createTickets(ticketKey);
+  try {
+    const figures: Figure[] = [];
+    for (const [index, table] of tables.entries()) {
+      const path = join(lakeRoot, table.files[0]?.key ?? '');
+      const sides = {
+        ours: { url: ours.url, ticket: tickets.sign(table).toString('base64') },
+        peer: { url: peer.url, ticket: Buffer.from(path).toString('base64') },
+      };
+      const task = JSON.stringify({ sides, rows: table.rows, rounds });
+      const { stdout } = await promisify(execFile)(interpreter, ['-I', program('flight_client.py'), task]);
+      figures.push(figure(cases[index] as Case, JSON.parse(stdout) as Measured));
+    }
+    return figures;
+  } finally {
+    await ours.stop(0);
+    peer.process.kill();
+    rmSync(lakeRoot, { recursive: true, force: true });
+  }
+}
+
+type Measured = Record<'ours' | 'peer', { seconds: number[]; bytes: number }>;
+
+/** By the median round. Both are charged the same bytes, the peer's, so that ours gain nothing by sending more. */
+function figure({ title }: Case, { ours, peer }: Measured): Figure {
+  const speed = (seconds: number[]) => Math.round(peer.bytes / 1e6 / median(seconds));
+  const [our, their] = [speed(ours.seconds), speed(peer.seconds)];
+  return { name: title, ours: our, peer: their, ratio: our / their, target: targetRatio, unit: 'MB/s' };
+}
+
+const median = (values: number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
+
+async function startPeer(interpreter: string, args: string[]): Promise<{ process: ChildProcess; url: string }> {
+  const child = spawn(interpreter, ['-I', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [port] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+  return { process: child, url: `grpc://127.0.0.1:${port}` };
+}
+
+async function writeTable(lakeRoot: string, { name, sql, rows }: Case): Promise<PinnedTable> {
+  const instance = await DuckDBInstance.create(':memory:');
+  const connection = await instance.connect();
+  const key = `${name}.parquet`;
+  const file = join(lakeRoot, key);
+  await connection.run(`COPY (${sql} FROM range(${rows}) t(i)) TO ${quoteText(file)} (FORMAT parquet)`);
+  const described = await connection.runAndReadAll(`DESCRIBE FROM ${quoteText(file)}`);
+  const columns = described.getRowObjectsJson().map((row) => ({
+    name: String(row['column_name']),
+    type: String(row['column_type']),
+  }));
+  connection.closeSync();
+  instance.closeSync();
+  const bytes = statSync(file).size;
+  const pinned = {
+    project: defaultProject,
+    schema: 'datasets',
+    name,
+    revision: 1,
+    snapshot: 1,
+    rowHash: null,
+  } as const;
+  return { ...pinned, rows, bytes, columns, files: [{ key, rows, bytes }] };
+}
+
+const ticketKey = Buffer.alloc(32, 1);
+
+function fixedTables(tables: readonly PinnedTable[]): TableReader {
+  const find = (name: string) => tables.find((table) => table.name === name) as PinnedTable;
+  return {
+    list: () => Promise.resolve([...tables]),
+    resolve: (_project, _schema, name) => Promise.resolve(find(name)),
+    at: (_project, _schema, name) => Promise.resolve(find(name)),
+    ticketKey: () => Promise.resolve(ticketKey),
+  };
+}
