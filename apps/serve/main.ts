@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openDatabase } from '../../store/db.js';
 import { serving } from '../../store/serving.js';
-import { databaseUrl, loadConfig } from '../config.js';
+import { loadConfig } from '../config.js';
+import { connectDatabase } from '../database.js';
 import { onShutdown } from '../lifecycle.js';
 import { createLogger } from '../log.js';
 import { startServing } from './start.js';
@@ -14,7 +14,7 @@ const config = loadConfig();
 const log = createLogger('serve', config.logLevel);
 const manifest = JSON.parse(readFileSync(join(config.projectRoot, 'package.json'), 'utf8')) as { version: string };
 try {
-  const db = openDatabase({ url: databaseUrl(config), poolMax: connectionsMax, application: 'eider-serve' });
+  const db = await connectDatabase(config, 'serve', connectionsMax);
   const running = await startServing({
     instance: config.instance,
     host: config.host,

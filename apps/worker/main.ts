@@ -1,17 +1,15 @@
 import { mkdir } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createActivities } from '../../activities/index.js';
-import { defaultProject } from '../../domain/ids.js';
 import { openEngine } from '../../lake/duckdb.js';
 import { localObjects } from '../../lake/objects.js';
 import { createModels } from '../../models/onnx.js';
 import { ensureSearchAttributes } from '../../programs/temporal.js';
-import { migrate, openDatabase } from '../../store/db.js';
-import { createProject } from '../../store/resources.js';
-import { databaseUrl, loadConfig, type Config } from '../config.js';
+import { loadConfig, type Config } from '../config.js';
+import { connectDatabase } from '../database.js';
 import { onShutdown } from '../lifecycle.js';
 import { createLogger, type Logger } from '../log.js';
 import { FailureInterceptor } from './failures.js';
@@ -20,18 +18,19 @@ import { keepSchedules } from './schedules.js';
 const activitiesAtOnce = 8;
 const drainMs = 8_000;
 
+/** Trainers, inference and PostgreSQL live beside us. */
+const halfOfMemory = () => `${Math.floor(totalmem() / 2 / 2 ** 20)}MiB`;
+
 async function openWorld(config: Config) {
   const [lakeRoot, artifactsRoot, work, temp] = ['lake', 'artifacts', 'work', 'tmp'].map((name) =>
     join(config.home, name),
   ) as [string, string, string, string];
   for (const folder of [lakeRoot, artifactsRoot, work, temp]) await mkdir(folder, { recursive: true });
-  const db = openDatabase({ url: databaseUrl(config), application: 'eider-worker' });
-  await migrate(db, join(config.projectRoot, 'store/migrations'));
-  await createProject(db, defaultProject, { name: 'eider' });
+  const db = await connectDatabase(config, 'worker');
   const threads = config.duckdb.threads ?? availableParallelism();
   const engine = await openEngine({
     threads,
-    memoryLimit: config.duckdb.memoryLimit ?? '60%',
+    memoryLimit: config.duckdb.memoryLimit ?? halfOfMemory(),
     tempDirectory: temp,
     allowedDirectories: [lakeRoot, temp, ...config.roots],
   });

@@ -8,7 +8,6 @@ import type { Revision } from '../../domain/resources.js';
 import type { Database } from '../../store/db.js';
 import { drainOne, type OutboxMessage } from '../../store/outbox.js';
 import { getResource, listProjects, listResources } from '../../store/resources.js';
-import type { monitorTick } from '../../workflows/index.js';
 import type { Logger } from '../log.js';
 
 export interface ScheduleDependencies {
@@ -100,7 +99,7 @@ export function scheduleOf(
   const scheduleId = workflowIds.schedule(project, monitor.name);
   const action = {
     type: 'startWorkflow',
-    workflowType: 'monitorTick' satisfies typeof monitorTick.name | string,
+    workflowType: 'monitorTick',
     workflowId: scheduleId,
     taskQueue,
     args: [{ project, monitor: monitor.name, principal: 'schedule' }],
