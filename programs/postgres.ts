@@ -136,6 +136,9 @@ async function serverCommand(
 
 /** Creates the database on the first start. */
 async function databaseReady({ home, port }: PostgresOptions): Promise<boolean> {
+  // Asked before, it would only write to its log that it is still starting.
+  const status = (await readFile(join(dataFolder(home), 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')[7];
+  if (status?.trim() !== 'ready') return false;
   const password = await readFile(passwordFile(dataFolder(home)), 'utf8');
   const client = new pg.Client({ connectionString: urlOf(port, password, 'postgres'), connectionTimeoutMillis: 2_000 });
   client.on('error', () => {}); // Also rejects what is under way.

@@ -10,6 +10,8 @@ const colours = ['cyan', 'magenta', 'green', 'yellow', 'blue', 'red'] as const;
 export interface Output {
   /** Where the lines of one process go: `<home>/logs/NAME.log` whole, and to the terminal with its name in front. */
   lineOf(name: string): OnLine;
+  /** From now on the lines of a process go to its log only: what it says while it ends is of no use to people. */
+  mute(name: string): void;
   /** The supervisor's own words. */
   say(message: string): void;
   logFile(name: string): string;
@@ -29,6 +31,7 @@ export function createOutput({ home, show, tell, colour }: OutputOptions): Outpu
   const folder = join(home, 'logs');
   mkdirSync(folder, { recursive: true });
   const files = new Map<string, LogFile>();
+  const muted = new Set<string>();
   const logFile = (name: string) => join(folder, `${name}.log`);
   const fileOf = (name: string) => {
     const open = files.get(name) ?? new LogFile(logFile(name));
@@ -46,12 +49,13 @@ export function createOutput({ home, show, tell, colour }: OutputOptions): Outpu
       const prefix = prefixOf(name);
       return (line) => {
         file.append(`${line}\n`);
-        show?.(`${prefix} ${readable(line, colour)}\n`);
+        if (!muted.has(name)) show?.(`${prefix} ${readable(line, colour)}\n`);
       };
     },
+    mute: (name) => void muted.add(name),
     say(message) {
       fileOf('supervisor').append(`${new Date().toISOString()} ${message}\n`);
-      tell(`${prefixOf('supervisor').replace('supervisor', 'eider')} ${message}\n`);
+      tell(`${prefixOf('eider')} ${message}\n`);
     },
     close() {
       for (const file of files.values()) file.close();

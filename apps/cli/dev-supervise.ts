@@ -42,7 +42,7 @@ export function supervise(program: Program, home: string, output: Output): Super
           settle.failed(withLog(error, output.logFile(program.name)));
           return;
         }
-        output.say(`${program.name} did not start: ${(error as Error).message}`);
+        output.say(`${(error as Error).message} It is started again.`);
       }
       life.quickEnds = performance.now() - started > stableMs ? 0 : life.quickEnds + 1;
       const pauseMs = pausesMs[Math.min(life.quickEnds, pausesMs.length - 1)];
@@ -56,6 +56,7 @@ export function supervise(program: Program, home: string, output: Output): Super
     ready,
     async stop() {
       stopping.abort();
+      if (program.guarded) output.mute(program.name);
       await life.launched?.end();
       await loop;
       settle.failed(new DomainError('cancelled', `${program.name} was stopped.`));
