@@ -6,7 +6,7 @@ import type { Models } from '../../models/onnx.js';
 import type { Logger } from '../log.js';
 import type { Endpoints } from './endpoints.js';
 import { createReports } from './reports.js';
-import type { Report } from './reports.js';
+import type { Report, Reports } from './reports.js';
 
 export interface FollowerDeps {
   readonly name: string;
@@ -16,19 +16,22 @@ export interface FollowerDeps {
   /** The folder that model keys are relative to. */
   readonly artifacts: string;
   readonly log: Logger;
+  /** A version that could not be loaded is tried again after this time: its file may have been restored. */
+  readonly retryFailedMs?: number;
 }
 
-/** A version that could not be loaded is tried again: its file may have been restored. */
-const retryFailedMs = 30_000;
+const retryFailedMsDefault = 30_000;
 
 /** Does what the store says: loads what is announced, reports what came of it, sends traffic where it goes. Decides nothing. */
 export class Follower {
-  private readonly reports = createReports(retryFailedMs);
+  private readonly reports: Reports;
   private readonly loading = new Map<string, Promise<void>>();
   private loaded: () => void = () => undefined;
   private complete = false;
 
-  constructor(private readonly deps: FollowerDeps) {}
+  constructor(private readonly deps: FollowerDeps) {
+    this.reports = createReports(deps.retryFailedMs ?? retryFailedMsDefault);
+  }
 
   /** True once everything that was active at the start is loaded, or has failed to; it stays so. */
   get ready(): boolean {

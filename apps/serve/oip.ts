@@ -22,7 +22,7 @@ export const InferRequest = z
         shape: z.array(z.int().min(0)),
         datatype: z.string(),
         parameters,
-        data: z.unknown().describe('Flat or nested, row-major; null is a missing value.'),
+        data: z.unknown().optional().describe('Flat or nested, row-major; null is a missing value.'),
       }),
     ),
     outputs: z.array(z.object({ name: z.string(), parameters })).optional(),

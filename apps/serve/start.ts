@@ -5,6 +5,7 @@ import { createModels } from '../../models/onnx.js';
 import type { Logger } from '../log.js';
 import { Endpoints } from './endpoints.js';
 import { Follower } from './follower.js';
+import type { FollowerDeps } from './follower.js';
 import { InferenceLog } from './inference-log.js';
 import type { InferenceLogOptions } from './inference-log.js';
 import { Instance } from './instance.js';
@@ -32,7 +33,7 @@ export interface ServeSettings {
   readonly workers?: number;
   readonly limits?: Partial<ServeLimits>;
   readonly inferenceLog?: InferenceLogOptions;
-  readonly timing?: Partial<InstanceTiming>;
+  readonly timing?: Partial<InstanceTiming & Pick<FollowerDeps, 'retryFailedMs'>>;
 }
 
 /** A limit on everything that a caller can make large. */
@@ -58,7 +59,15 @@ export async function startServing(settings: ServeSettings): Promise<Serving> {
     models.unload(model).catch((error: unknown) => log.warn('a model was not unloaded', { error }));
   });
   const inferenceLog = new InferenceLog(store, log, settings.inferenceLog);
-  const follower = new Follower({ name, store, models, endpoints, artifacts: settings.artifacts, log });
+  const follower = new Follower({
+    name,
+    store,
+    models,
+    endpoints,
+    artifacts: settings.artifacts,
+    log,
+    retryFailedMs: settings.timing?.retryFailedMs,
+  });
   const metrics = createRequestMetrics();
   let draining = false;
   const server = createServer({
