@@ -7,7 +7,10 @@ import { pathToFileURL } from 'node:url';
 import { ensureBuilt, ensureInstalled, entry, root, say } from './prepare.js';
 
 /** Each compiled module exports `generate(): string | Promise<string>`, the whole text of its output. */
-const generators = [{ module: 'apps/cli/generate-settings.js', output: 'docs/settings.md' }];
+const generators = [
+  { module: 'apps/cli/generate-settings.js', output: 'docs/settings.md' },
+  { module: 'apps/api/openapi.js', output: 'docs/openapi.json' },
+];
 
 async function generate(module) {
   const { generate: make } = await import(pathToFileURL(join(root, 'dist', module)).href);

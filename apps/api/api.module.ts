@@ -1,0 +1,62 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
+import type { Database } from '../../store/db.js';
+import type { Logger } from '../log.js';
+import { DeploymentController } from './deployment.controller.js';
+import { FeaturesController } from './features.controller.js';
+import { HealthController } from './health.controller.js';
+import { IdempotencyInterceptor } from './idempotency.interceptor.js';
+import { LineageController } from './lineage.controller.js';
+import { Metrics } from './metrics.js';
+import { ModelsController } from './models.controller.js';
+import { MonitoringController } from './monitoring.controller.js';
+import { ProblemFilter } from './problem.filter.js';
+import { ProjectGuard } from './project.js';
+import { ProjectsController } from './projects.controller.js';
+import { ResourcesController } from './resources.controller.js';
+import { SchemaPipe } from './schema.pipe.js';
+import { Streams } from './streams.js';
+import { Temporal } from './temporal.js';
+import { DATABASE, SETTINGS, type ApiSettings } from './tokens.js';
+import { TrainingController } from './training.controller.js';
+import { WorkflowsController } from './workflows.controller.js';
+
+export interface ApiDependencies {
+  readonly db: Database;
+  readonly temporal: Temporal;
+  readonly settings: ApiSettings;
+  readonly log: Logger;
+}
+
+/** The whole API is one module: what it stands on is handed in, the rest is its controllers and the edges around them. */
+@Module({})
+export class ApiModule {
+  static with({ db, temporal, settings, log }: ApiDependencies): DynamicModule {
+    return {
+      module: ApiModule,
+      controllers: [
+        ProjectsController,
+        ResourcesController,
+        FeaturesController,
+        TrainingController,
+        ModelsController,
+        DeploymentController,
+        MonitoringController,
+        WorkflowsController,
+        LineageController,
+        HealthController,
+      ],
+      providers: [
+        { provide: DATABASE, useValue: db },
+        { provide: SETTINGS, useValue: settings },
+        { provide: Temporal, useValue: temporal },
+        Metrics,
+        Streams,
+        { provide: APP_GUARD, useClass: ProjectGuard },
+        { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
+        { provide: APP_PIPE, useClass: SchemaPipe },
+        { provide: APP_FILTER, useValue: new ProblemFilter(log) },
+      ],
+    };
+  }
+}

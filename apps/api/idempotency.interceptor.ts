@@ -1,0 +1,58 @@
+import { Inject, Injectable, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { setTimeout as pause } from 'node:timers/promises';
+import { lastValueFrom, of, type Observable } from 'rxjs';
+import { isDomainError } from '../../domain/errors.js';
+import type { ProjectName } from '../../domain/ids.js';
+import { digestOf } from '../../domain/json.js';
+import type { Database } from '../../store/db.js';
+import { claimKey, recordAnswer, releaseKey, type RecordedAnswer } from '../../store/idempotency.js';
+import { invalidRequest } from './problem.js';
+import { projectOf } from './project.js';
+import { DATABASE } from './tokens.js';
+
+const header = 'idempotency-key';
+const keyLengthMax = 255;
+/** How long a repeat waits for the answer of the request that came first. */
+const waitMaxMs = 20_000;
+const waitStepMs = 50;
+
+/** A POST with an Idempotency-Key is done once; each repeat, be it at the same time or later, gets the first answer. */
+@Injectable()
+export class IdempotencyInterceptor implements NestInterceptor {
+  constructor(@Inject(DATABASE) private readonly db: Database) {}
+
+  async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
+    const request = context.switchToHttp().getRequest<FastifyRequest>();
+    const key = request.headers[header];
+    if (request.method !== 'POST' || key === undefined) return next.handle();
+    if (typeof key !== 'string' || key.length === 0 || key.length > keyLengthMax)
+      throw invalidRequest([{ field: 'header.Idempotency-Key', message: `must have 1 to ${keyLengthMax} characters` }]);
+    const reply = context.switchToHttp().getResponse<FastifyReply>();
+    const project = projectOf(request);
+    const recorded = await this.claim(project, key, digestOf({ url: request.url, body: request.body ?? null }));
+    if (recorded) {
+      void reply.code(recorded.status).header('idempotent-replayed', 'true');
+      return of(recorded.response);
+    }
+    try {
+      const response: unknown = await lastValueFrom(next.handle());
+      await recordAnswer(this.db, project, key, { status: reply.statusCode, response });
+      return of(response);
+    } catch (error) {
+      await releaseKey(this.db, project, key);
+      throw error;
+    }
+  }
+
+  private async claim(project: ProjectName, key: string, fingerprint: string): Promise<RecordedAnswer | null> {
+    for (const deadline = performance.now() + waitMaxMs; ; await pause(waitStepMs)) {
+      try {
+        return await claimKey(this.db, project, key, fingerprint);
+      } catch (error) {
+        const running = isDomainError(error) && error.code === 'idempotency_key_running';
+        if (!running || performance.now() > deadline) throw error;
+      }
+    }
+  }
+}

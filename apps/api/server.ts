@@ -1,0 +1,58 @@
+import type { LoggerService } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import 'reflect-metadata';
+import type { Logger } from '../log.js';
+import { ApiModule, type ApiDependencies } from './api.module.js';
+import { serveDocs } from './docs.js';
+import { Metrics } from './metrics.js';
+import { rewriteUrl } from './project.js';
+
+const bodyBytesMax = 4 * 1024 * 1024;
+/** Time to receive a request, and to answer it; streams of events are not bound by the second. */
+const receiveMs = 30_000;
+const handlerMs = 90_000;
+/** A workflow id of 255 characters, url-encoded. */
+const parameterLengthMax = 765;
+
+/** The API, ready to listen or to be asked in a test. Closing it leaves database and Temporal to whoever opened them. */
+export async function createApi(dependencies: ApiDependencies): Promise<NestFastifyApplication> {
+  const adapter = new FastifyAdapter({
+    bodyLimit: bodyBytesMax,
+    requestTimeout: receiveMs,
+    handlerTimeout: handlerMs,
+    routerOptions: { maxParamLength: parameterLengthMax },
+    rewriteUrl: (request: IncomingMessage) => rewriteUrl(request.url ?? '/'),
+    genReqId: requestId,
+  });
+  const server = adapter.getInstance();
+  // Only JSON is read: a web page elsewhere cannot post it without asking, and asking (CORS) is not answered.
+  server.removeContentTypeParser('text/plain');
+  server.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-request-id', request.id);
+  });
+  const app = await NestFactory.create<NestFastifyApplication>(ApiModule.with(dependencies), adapter, {
+    bodyParser: false,
+    logger: nestLogger(dependencies.log),
+    abortOnError: false,
+  });
+  app.get(Metrics).observe(server);
+  serveDocs(app);
+  await app.init();
+  await server.ready();
+  return app;
+}
+
+/** The caller's X-Request-Id if it is one line of plain characters, else a new one. */
+function requestId({ headers }: Pick<IncomingMessage, 'headers'>): string {
+  const given = headers['x-request-id'];
+  return typeof given === 'string' && /^[\w.:/+=-]{1,128}$/.test(given) ? given : randomUUID();
+}
+
+/** What Nest has to say goes where everything is said; its start-up chatter only at debug. */
+function nestLogger(log: Logger): LoggerService {
+  const at = (level: 'debug' | 'warn' | 'error') => (message: unknown) => log[level](String(message));
+  return { log: at('debug'), verbose: at('debug'), debug: at('debug'), warn: at('warn'), error: at('error') };
+}

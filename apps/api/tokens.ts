@@ -1,0 +1,10 @@
+/** What Nest injects by these names: the database, and the part of the configuration that requests depend on. */
+export const DATABASE = Symbol('DATABASE');
+export const SETTINGS = Symbol('SETTINGS');
+
+export interface ApiSettings {
+  /** Source files must lie under one of these folders. */
+  readonly roots: readonly string[];
+  /** The folder of logs and models that runs left. */
+  readonly artifacts: string;
+}

@@ -1,0 +1,77 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Problem } from '../../apps/api/problem.js';
+import { createApi } from '../../apps/api/server.js';
+import { Temporal } from '../../apps/api/temporal.js';
+import { createLogger } from '../../apps/log.js';
+import type { Database } from '../../store/db.js';
+import { withDatabase } from '../support/database.js';
+import { withTemporal, type TestTemporal } from '../support/temporal.js';
+
+export interface Answer<Body> {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Body;
+  readonly text: string;
+}
+
+export interface TestApi {
+  readonly app: NestFastifyApplication;
+  readonly url: string;
+  readonly db: Database;
+  readonly databaseUrl: string;
+  readonly temporal: Temporal;
+  readonly server: TestTemporal;
+  /** Holds `data`, which sources may lie in, and `artifacts`. */
+  readonly home: string;
+  readonly logged: string[];
+  call<Body = never>(
+    method: string,
+    url: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<Answer<Body>>;
+  /** The problem that the call is answered with; fails when it is not one. */
+  problem(method: string, url: string, body?: unknown, headers?: Record<string, string>): Promise<Problem>;
+  close(): Promise<void>;
+}
+
+/** The API on a real database and a real Temporal server; `address` sends it to another Temporal. */
+export async function withApi(overrides: { address?: string } = {}): Promise<TestApi> {
+  const [{ db, url: databaseUrl, close: closeDatabase }, server] = await Promise.all([withDatabase(), withTemporal()]);
+  const home = await realpath(await mkdtemp(join(tmpdir(), 'eider-api-')));
+  const logged: string[] = [];
+  const temporal = new Temporal({ ...server, address: overrides.address ?? server.address, taskQueue: 'eider' });
+  const log = createLogger('api', 'debug', (line) => logged.push(line));
+  const settings = { roots: [join(home, 'data')], artifacts: join(home, 'artifacts') };
+  const app = await createApi({ db, temporal, settings, log });
+
+  await app.listen(0, '127.0.0.1');
+  const url = await app.getUrl();
+
+  async function call<Body>(method: string, path: string, payload?: unknown, headers: Record<string, string> = {}) {
+    const answer = await fetch(`${url}${path}`, {
+      method,
+      headers: payload === undefined ? headers : { 'content-type': 'application/json', ...headers },
+      body: payload === undefined || typeof payload === 'string' ? payload : JSON.stringify(payload),
+    });
+    const text = await answer.text();
+    const json = answer.headers.get('content-type')?.includes('json') && text !== '';
+    return { status: answer.status, headers: answer.headers, body: (json ? JSON.parse(text) : null) as Body, text };
+  }
+  return {
+    ...{ app, url, db, databaseUrl, temporal, server, home, logged, call },
+    async problem(method, path, payload, headers) {
+      const answer = await call<Problem>(method, path, payload, headers);
+      expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+      expect(answer.body.status).toBe(answer.status);
+      return answer.body;
+    },
+    async close() {
+      await app.close();
+      await Promise.all([temporal.close(), closeDatabase(), rm(home, { recursive: true, force: true })]);
+    },
+  };
+}
