@@ -136,8 +136,8 @@ async function guardedChild(guard: number, child: ChildProcess): Promise<Process
 
 async function endLaunched(program: Program, child: ChildProcess, inner: ProcessIdentity, exited: Promise<string>) {
   const { signal: name, graceMs } = program.stop;
-  child.stdin?.end(); // Either one ends on this alone; a guard does the rest.
   if (!program.guarded) signal(inner.pid, name);
+  child.stdin?.end(); // A guard signals its program itself.
   const marginMs = program.guarded ? 2_000 : 0;
   const timer = setTimeout(() => {
     signal(inner.pid, 'SIGKILL');
