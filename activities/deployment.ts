@@ -18,7 +18,7 @@ import {
 } from '../store/deployment.js';
 import { getVersion } from '../store/models.js';
 import { getResource } from '../store/resources.js';
-import { commitWindow, windowHeads } from '../store/snapshots.js';
+import { commitWindow, windowHeads, type WindowHead } from '../store/snapshots.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
 import { numberRows, predictTable, withPredictions } from './predictions.js';
@@ -111,6 +111,9 @@ async function readyInstances(db: Dependencies['db'], project: ProjectName, roll
 async function score(dependencies: DeploymentDependencies, input: ScoreWindow, signal: AbortSignal): Promise<Scored> {
   const { db, engine, lake, models, artifacts } = dependencies;
   const { project, endpoint, start, end, asOf } = input;
+  const table = { project, schema: 'inference' as const, name: endpoint, revision: 1 };
+  const [head] = await windowHeads(db, table, { start, end });
+  if (head && input.once) return scoredBefore(head);
   const traffic = await findTraffic(db, project, endpoint);
   if (!traffic)
     throw new DomainError('endpoint_not_serving', `Endpoint "${endpoint}" serves nothing yet.`, { endpoint });
@@ -119,16 +122,13 @@ async function score(dependencies: DeploymentDependencies, input: ScoreWindow, s
   return engine.session(async (session) => {
     const began = performance.now();
     const joined = await joinSpine(dependencies, session, project, model, { start, end }, '');
-    const table = { project, schema: 'inference' as const, name: endpoint, revision: 1 };
-    const [head] = await windowHeads(db, table, { start, end });
     const sourceFingerprint = digestOf({
       version: version.digest,
       views: joined.views,
       source: joined.sourceVersion,
       model: model.hash,
     });
-    if (head?.sourceFingerprint === sourceFingerprint)
-      return { version: traffic.version, rows: head.rows, snapshot: head.snapshot, rowHash: head.rowHash };
+    if (head?.sourceFingerprint === sourceFingerprint) return scoredBefore(head);
     const { spine } = model.spec;
     await numberRows(session, 'asked', joined.relation, [spine.eventTime, ...spine.key]);
     await predictTable(
@@ -182,3 +182,10 @@ async function score(dependencies: DeploymentDependencies, input: ScoreWindow, s
     return { version: traffic.version, rows: file.rows, snapshot: committed.snapshot, rowHash };
   }, signal);
 }
+
+const scoredBefore = ({ details, rows, snapshot, rowHash }: WindowHead): Scored => ({
+  version: Number(details.version),
+  rows,
+  snapshot,
+  rowHash,
+});

@@ -3,11 +3,13 @@ import { findingsOf, judgeAlert, resolution } from '../domain/decide/monitoring.
 import type { Window } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import { durationMicros, plusMicros } from '../domain/instants.js';
-import type { AlertJudgement, JudgedWindow } from '../domain/monitoring.js';
+import type { AlertJudgement, JudgedWindow, MonitorTicked } from '../domain/monitoring.js';
 import type { TrainedModelSummary } from '../domain/training.js';
 import { findTraffic } from '../store/deployment.js';
 import {
   findOpenAlert,
+  findTick,
+  finishTick,
   listFindings,
   raiseAlert,
   recordFindings,
@@ -30,6 +32,8 @@ interface TickRef {
 }
 
 export interface TickPlan {
+  /** What a finished tick of this instant said: there is nothing left to do. */
+  readonly recorded: MonitorTicked | null;
   readonly endpoint: string;
   readonly model: string;
   readonly revision: number;
@@ -56,7 +60,9 @@ export const monitoringActivities = (dependencies: MonitoringDependencies) => ({
     const { spec } = await getResource(db, project, 'Monitor', monitor);
     const endpoint = await getResource(db, project, 'Endpoint', spec.endpoint);
     const model = await getResource(db, project, 'Model', endpoint.spec.model);
+    const tick = await findTick(db, project, monitor, asOf);
     return {
+      recorded: tick?.summary.done ? { asOf, version: tick.version, ...tick.summary } : null,
       endpoint: endpoint.name,
       model: model.name,
       revision: model.revision,
@@ -97,6 +103,7 @@ export const monitoringActivities = (dependencies: MonitoringDependencies) => ({
       },
       { name: principal },
     );
+    await finishTick(db, project, input.monitor, asOf, workflowId);
     return { outcome: ended.reason };
   },
 });
@@ -129,21 +136,12 @@ async function judgeTick(
   const { judgement, open } = await judgeNow(dependencies, input);
   const alert = await settleAlert(dependencies, input, judgement, open);
   const windows = [...new Set(observed.slice(1).map((seen) => seen.window.start))];
-  const summary = {
-    rows: observed[0]?.rows ?? 0,
-    judged: windows,
-    breached: judgement.breached,
-    reasons: judgement.reasons,
-    alert,
-  };
+  const retrain = judgement.breached && spec.remedy === 'retrain';
+  const { breached, reasons } = judgement;
+  const rows = observed[0]?.rows ?? 0;
+  const summary = { rows, judged: windows, breached, reasons, alert, retraining: null, done: !retrain };
   await recordTick(db, project, { monitor, asOf, window, version: observed[0]?.version ?? 0, summary, workflowId });
-  return {
-    windows,
-    breached: judgement.breached,
-    reasons: judgement.reasons,
-    alert,
-    retrain: judgement.breached && spec.remedy === 'retrain',
-  };
+  return { windows, breached, reasons, alert, retrain };
 }
 
 /** An alert is raised, brought up to date, or ended; returns the id of the one that is open now. */

@@ -26,6 +26,8 @@ export interface ScoreWindow extends Window {
   readonly endpoint: string;
   /** What the predictions are logged at: the slot's instant, never the wall clock. */
   readonly asOf: Instant;
+  /** A window that has predictions keeps them, whichever version they are by: a monitor scores a window once. */
+  readonly once?: boolean;
   readonly principal: string;
 }
 

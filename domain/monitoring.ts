@@ -121,6 +121,7 @@ export interface MonitorTick {
   readonly principal: string;
 }
 
+/** What came of a tick. */
 export interface MonitorTicked {
   readonly asOf: Instant;
   readonly version: number;

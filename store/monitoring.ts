@@ -5,13 +5,26 @@ import type { Breach, ColumnProfile, Finding } from '../domain/monitoring.js';
 import type { Principal } from '../domain/principal.js';
 import { recordAudit, type Database, type Queries } from './db.js';
 
+export interface TickSummary {
+  readonly rows: number;
+  /** Windows whose labels were judged. */
+  readonly judged: readonly Instant[];
+  readonly breached: boolean;
+  readonly reasons: readonly string[];
+  readonly alert: string | null;
+  /** The workflow of the retraining that the tick started. */
+  readonly retraining: string | null;
+  /** False while a retraining that the tick started is under way. */
+  readonly done: boolean;
+}
+
 export interface Tick {
   readonly monitor: string;
   readonly asOf: Instant;
   readonly window: Window;
   /** The version that served in the window. */
   readonly version: number;
-  readonly summary: object;
+  readonly summary: TickSummary;
   readonly workflowId: string;
 }
 
@@ -23,7 +36,7 @@ export interface StoredFinding extends Finding {
 
 interface FindingRow extends Omit<StoredFinding, 'window'>, Window {}
 
-/** The first record of a tick is the one: a repeat changes nothing. */
+/** The first finding of a window, version, test and subject is the one: a repeat changes nothing. */
 export async function recordFindings(
   db: Queries,
   project: ProjectName,
@@ -59,7 +72,7 @@ export async function listFindings(
 export async function recordTick(db: Queries, project: ProjectName, tick: Tick): Promise<void> {
   await db.query(
     `INSERT INTO ticks (project, monitor, as_of, window_start, window_end, version, summary, workflow_id) VALUES ($1,$2,$3,$4,$5,$6,$7,$8)
-     ON CONFLICT (project, monitor, as_of) DO UPDATE SET summary = ticks.summary || $7`,
+     ON CONFLICT DO NOTHING`,
     [
       project,
       tick.monitor,
@@ -71,6 +84,30 @@ export async function recordTick(db: Queries, project: ProjectName, tick: Tick):
       tick.workflowId,
     ],
   );
+}
+
+export async function findTick(
+  db: Queries,
+  project: ProjectName,
+  monitor: string,
+  asOf: Instant,
+): Promise<Tick | null> {
+  return (await listTicks(db, project, monitor)).find((tick) => tick.asOf === asOf) ?? null;
+}
+
+export async function finishTick(
+  db: Queries,
+  project: ProjectName,
+  monitor: string,
+  asOf: Instant,
+  retraining: string,
+): Promise<void> {
+  await db.query('UPDATE ticks SET summary = summary || $4 WHERE project = $1 AND monitor = $2 AND as_of = $3', [
+    project,
+    monitor,
+    asOf,
+    JSON.stringify({ retraining, done: true }),
+  ]);
 }
 
 export async function listTicks(db: Queries, project: ProjectName, monitor: string): Promise<Tick[]> {

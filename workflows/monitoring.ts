@@ -30,10 +30,14 @@ export async function monitorTick({
 }: MonitorTick): Promise<MonitorTicked> {
   const reporter = report(`Monitor ${monitor} at ${asOf}`, { project, resource: `Monitor/${monitor}`, asOf });
   const tick = await safe.planTick({ project, monitor, asOf });
+  if (tick.recorded) {
+    reporter.stage('done', 'this instant has had its tick');
+    return tick.recorded;
+  }
   const { endpoint, window, model, revision } = tick;
   reporter.stage('score', `${window.start.slice(0, 10)} to ${window.end.slice(0, 10)}`);
   const scored = await executeChild(scoreWindow, {
-    args: [{ project, endpoint, ...window, asOf, principal }],
+    args: [{ project, endpoint, ...window, asOf, once: true, principal }],
     workflowId: workflowIds.score(project, endpoint, window.start, window.end),
     staticSummary: `Score ${window.start.slice(0, 10)} for ${endpoint}`,
   });
