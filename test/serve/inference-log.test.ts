@@ -12,7 +12,7 @@ import type { World } from './world.js';
 let world: World;
 let at: Serving;
 beforeAll(async () => {
-  world = await startWorld();
+  world = await startWorld({ ownPostgres: true });
   at = await world.serve();
   await untilReady(at);
   await world.register('risk');

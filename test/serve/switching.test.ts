@@ -138,33 +138,6 @@ test('a new process forgets what the one before it reported, so that no rollout 
   expect(await world.db.query('SELECT * FROM instance_versions')).toEqual([]);
 });
 
-test('an instance without PostgreSQL serves on and stays ready, and follows again when it is back', async () => {
-  const at = await started();
-  await world.register('risk');
-  await world.deploy(1, at);
-  await world.register('risk2');
-  await world.postgres.stop();
-  const answers = await Promise.all(Array.from({ length: 20 }, () => infer(at)));
-  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
-  expect((await http(at, 'GET', '/readyz')).status).toBe(200);
-  await world.postgres.start();
-  await world.deploy(2, at);
-});
-
-test('an instance that starts without PostgreSQL is alive but not ready, and says so', async () => {
-  await world.postgres.stop();
-  const at = await world.serve();
-  expect((await http(at, 'GET', '/healthz')).status).toBe(200);
-  expect(await http(at, 'GET', '/v2/health/ready')).toMatchObject({ status: 503, json: { ready: false } });
-  expect(await infer(at)).toMatchObject({
-    status: 503,
-    json: { code: 'instance_starting' },
-    headers: { 'retry-after': '1' },
-  });
-  await world.postgres.start();
-  await untilReady(at);
-});
-
 test('a port that is taken is named', async () => {
   const at = await started();
   const port = Number(new URL(at.url).port);

@@ -2,7 +2,7 @@ import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { Agent, IncomingHttpHeaders } from 'node:http';
 import { join } from 'node:path';
-import { projectRoot } from '../../apps/config.js';
+import { loadConfig, projectRoot } from '../../apps/config.js';
 import { createLogger } from '../../apps/log.js';
 import { startServing } from '../../apps/serve/start.js';
 import type { ServeSettings, Serving } from '../../apps/serve/start.js';
@@ -17,9 +17,11 @@ import { migrate, openDatabase } from '../../store/db.js';
 import type { Database } from '../../store/db.js';
 import { announceRollout, closeRollout, instanceStates, shiftTraffic } from '../../store/deployment.js';
 import type { InstanceState, Rollout } from '../../store/deployment.js';
+import { createProject } from '../../store/resources.js';
 import { serving } from '../../store/serving.js';
 import { goldenOf, modelFile, riskSignature, sha256Of } from '../models/fixtures/risk.js';
 import { freePort, started, temporaryFolder } from '../programs/started.js';
+import { withDatabase } from '../support/database.js';
 
 /** A PostgreSQL of its own, models registered in it, and inference instances that run in this process. */
 export interface World {
@@ -35,7 +37,7 @@ export interface World {
   /** Announces, waits until every live instance is ready, shifts traffic, and waits until the instance answers with it. */
   deploy(version: number, at?: Serving): Promise<Rollout>;
   serve(settings?: Partial<ServeSettings>): Promise<Serving>;
-  postgres: { stop(): Promise<void>; start(): Promise<void> };
+  readonly postgres: { stop(): Promise<void>; start(): Promise<void> };
   stop(): Promise<void>;
 }
 
@@ -50,16 +52,10 @@ export async function eventually<Value>(ask: () => Promise<Value>, holds: (value
   return value as Value;
 }
 
-export async function startWorld(): Promise<World> {
+/** `ownPostgres` is for tests that stop it; the others share a server. */
+export async function startWorld({ ownPostgres = false } = {}): Promise<World> {
   const { path: home, remove } = await temporaryFolder();
-  const port = await freePort();
-  const program = postgresProgram({ home, port, cacheDir: join(home, 'cache') });
-  let postgres: Launched = await started(program);
-
-  const url = (await postgresUrl({ home, port })) ?? '';
-  const db = openDatabase({ url });
-  await migrate(db, join(projectRoot, 'store', 'migrations'));
-  await db.query("INSERT INTO projects (name, principal) VALUES ($1, 'test') ON CONFLICT DO NOTHING", [defaultProject]);
+  const { db, url, postgres, close } = ownPostgres ? await startPostgres(home) : await sharedPostgres();
   const servings = new Set<Serving>();
   let [runs, rollouts] = [0, 0];
 
@@ -140,18 +136,46 @@ export async function startWorld(): Promise<World> {
       servings.add(running);
       return running;
     },
-    postgres: {
-      stop: () => postgres.end(),
-      start: async () => void (postgres = await started(program)),
-    },
+    postgres,
     async stop() {
       await Promise.all([...servings].map((running) => running.stop()));
-      await db.close();
-      await postgres.end();
+      await close();
       await remove();
     },
   };
   return world;
+}
+
+interface Postgres extends Pick<World, 'db' | 'postgres'> {
+  readonly url: string;
+  readonly close: () => Promise<void>;
+}
+
+async function sharedPostgres(): Promise<Postgres> {
+  const refuse = () => Promise.reject(new Error('Other tests share this PostgreSQL; ask for an own one.'));
+  return { ...(await withDatabase()), postgres: { stop: refuse, start: refuse } };
+}
+
+async function startPostgres(home: string): Promise<Postgres> {
+  const port = await freePort();
+  const program = postgresProgram({ home, port, cacheDir: loadConfig().cache });
+  let launched: Launched = await started(program);
+  const url = (await postgresUrl({ home, port })) ?? '';
+  const db = openDatabase({ url });
+  await migrate(db, join(projectRoot, 'store', 'migrations'));
+  await createProject(db, defaultProject, anonymous);
+  return {
+    db,
+    url,
+    postgres: {
+      stop: () => launched.end(),
+      start: async () => void (launched = await started(program)),
+    },
+    async close() {
+      await db.close();
+      await launched.end();
+    },
+  };
 }
 
 /** Ready to be asked: everything that was active is loaded. */

@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { loadConfig, projectRoot } from '../../apps/config.js';
-import { pythonEnvironment } from '../../programs/python.js';
-import { riskOf } from '../models/fixtures/risk.js';
-import { startWorld, untilReady } from './world.js';
-import type { World } from './world.js';
+import { loadConfig, projectRoot } from '../../../apps/config.js';
+import { pythonEnvironment } from '../../../programs/python.js';
+import { riskOf } from '../../models/fixtures/risk.js';
+import { startWorld, untilReady } from '../../serve/world.js';
+import type { World } from '../../serve/world.js';
 
 const folder = join(projectRoot, 'test', 'clients', 'tritonclient');
 const buildMs = 300_000;
