@@ -24,12 +24,15 @@ export function copyBits(source: Uint8Array, from: number, target: Uint8Array, a
 
 /** Packs one byte a value (0 or 1) to one bit a value, from bit `at` of the target on, whose bits are still 0. */
 export function packBytes(source: Uint8Array, target: Uint8Array, at: number, count: number): void {
-  for (let done = 0; done < count; done += 8) {
-    const wanted = Math.min(8, count - done);
-    let byte = 0;
-    for (let bit = 0; bit < wanted; bit++) byte |= ((source[done + bit] as number) & 1) << bit;
-    putByte(target, at + done, byte, wanted);
-  }
+  const whole = count & ~7;
+  for (let done = 0; done < whole; done += 8) putByte(target, at + done, packEight(source, done), 8);
+  for (let done = whole; done < count; done++) putByte(target, at + done, (source[done] as number) & 1, 1);
+}
+
+/** Under a null any byte may stand, so every one is masked. */
+function packEight(source: Uint8Array, at: number): number {
+  const bit = (offset: number): number => ((source[at + offset] as number) & 1) << offset;
+  return bit(0) | bit(1) | bit(2) | bit(3) | bit(4) | bit(5) | bit(6) | bit(7);
 }
 
 export const bitAt = (bits: Uint8Array, at: number): boolean => (((bits[at >> 3] as number) >> (at & 7)) & 1) === 1;

@@ -19,8 +19,11 @@ export interface ReadDatabase {
   close(): void;
 }
 
-/** What producing threads may have ready beyond the consumer; DuckDB's own default of 1 MB stalls them on wide rows. */
-const streamingBuffer = '16MB';
+/**
+ * What producing threads may have ready beyond the consumer. DuckDB's default of 1 MB stalls them on wide rows; with 16 MB
+ * the first batch comes late and the copying finds its data no longer in the cache (measured: 30 % slower than with 4 MB).
+ */
+const streamingBuffer = '4MB';
 
 export function openReadDatabase(options: DatabaseOptions): ReadDatabase {
   const duckdb = library();
