@@ -6,13 +6,13 @@ import { digestOf } from '../domain/json.js';
 import type { Revision } from '../domain/resources.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
 import {
-  hourFingerprints,
+  bucketFingerprints,
   sourceFiles,
   sourceRelation,
   sourceVersion,
   unreadable,
   windowFingerprint,
-  type HourFingerprints,
+  type BucketFingerprints,
   type Source,
 } from '../lake/sources.js';
 import { withSources, type NamedRelation } from '../lake/sql.js';
@@ -101,12 +101,13 @@ export async function fingerprintsOf(
   roots: readonly string[],
 ): Promise<string[]> {
   const slice = withLookback(parts, rangeOf(windows));
-  const prints: HourFingerprints[] = [];
+  const { window: size, lookback } = parts.view.spec;
+  const grid = { windowMicros: durationMicros(size), lookbackMicros: durationMicros(lookback) };
+  const prints: BucketFingerprints[] = [];
   for (const source of parts.sources)
-    prints.push(await hourFingerprints(session, source, await sourceFiles(source, roots), slice));
+    prints.push(await bucketFingerprints(session, source, await sourceFiles(source, roots), slice, grid));
   const definition = digestOf([parts.view.hash, parts.entity.hash, ...parts.sources.map((source) => source.hash)]);
-  const lookback = durationMicros(parts.view.spec.lookback);
-  return windows.map((window) => windowFingerprint(definition, window, lookback, prints));
+  return windows.map((window) => windowFingerprint(definition, window, grid, prints));
 }
 
 /** Runs the view's SQL once for the whole range into the temporary table `computed`, with the declared types. */

@@ -9,17 +9,24 @@ export interface RowHash {
   readonly rowHash: Sha256;
 }
 
+/** Types whose text holds nothing that could be taken for the border between two values. */
+const plainType = /^(BOOLEAN|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL\(.*\)|DATE|UUID)$/;
+
 /**
- * A row's canonical text: every value as `v` and its text, strings with their length before them, NULL as `n`. Doubles print
- * as the shortest text that reads back the same; minus zero is zero and every NaN is one.
+ * A row's canonical text: every value as `v` and its text, what may hold any text with its length before it, NULL as `n`.
+ * Doubles print as the shortest text that reads back the same; minus zero is zero and every NaN is one.
  */
 function canonicalValue({ name, type }: Column): string {
   const column = quoteName(name);
-  if (type === 'VARCHAR') return `coalesce('v' || length(${column}) || ':' || ${column}, 'n')`;
   if (type === 'DOUBLE' || type === 'FLOAT')
     return `coalesce('v' || CASE WHEN isnan(${column}) THEN 'nan' ELSE (${column}::DOUBLE + 0.0)::VARCHAR END, 'n')`;
-  if (type.startsWith('TIMESTAMP')) return `coalesce('v' || epoch_us(${column}), 'n')`;
-  return `coalesce('v' || ${column}::VARCHAR, 'n')`;
+  // Infinity has no epoch, but a text.
+  if (type === 'TIMESTAMP_NS') return `coalesce('v' || epoch_ns(${column}), 'v' || ${column}::VARCHAR, 'n')`;
+  if (type.startsWith('TIMESTAMP')) return `coalesce('v' || epoch_us(${column}), 'v' || ${column}::VARCHAR, 'n')`;
+  const text = type === 'VARCHAR' ? column : `${column}::VARCHAR`;
+  return plainType.test(type)
+    ? `coalesce('v' || ${text}, 'n')`
+    : `coalesce('v' || length(${text}) || ':' || ${text}, 'n')`;
 }
 
 /**

@@ -100,38 +100,53 @@ export function unreadable(source: Source, error: unknown): unknown {
   );
 }
 
-/** A fingerprint of every hour of the source's event time that has rows, by the hour's number since 1970. */
-export type HourFingerprints = ReadonlyMap<number, string>;
+/** How a view's windows and its lookback cut event time; microseconds. */
+export interface WindowGrid {
+  readonly windowMicros: number;
+  readonly lookbackMicros: number;
+}
 
-const hourMicros = 3_600_000_000;
+/** A fingerprint of every bucket of event time that has rows, by the bucket's number. */
+export type BucketFingerprints = ReadonlyMap<number, string>;
 
-/** Order does not matter, repeats do: per hour the number of rows and two independent 64-bit sums of row hashes. */
-export async function hourFingerprints(
+/**
+ * Event time is cut where a window begins and where a lookback does, so a row reaches all of a window's buckets or none: two
+ * buckets a window, of which the odd one ends with it. Order does not matter, repeats do: per bucket the number of rows and
+ * two 64-bit sums of row hashes.
+ */
+export async function bucketFingerprints(
   session: Session,
   source: Source,
   files: readonly string[],
   slice: Window,
-): Promise<HourFingerprints> {
+  { windowMicros, lookbackMicros }: WindowGrid,
+): Promise<BucketFingerprints> {
+  const micros = `epoch_us(${quoteName(source.spec.eventTime)})`;
+  const cell = `floor(${micros} / ${windowMicros})::BIGINT`;
+  const cut = Math.ceil(lookbackMicros / windowMicros) * windowMicros - lookbackMicros;
   const rows = await session
-    .rows<{ hour: number; print: string }>(
-      `SELECT (epoch_us(${quoteName(source.spec.eventTime)}) // ${hourMicros})::DOUBLE AS hour, count(*) || '/' || sum(hash(rows)) || '/' || sum(hash('eider', rows)) AS print
-     FROM ${sourceRelation(source, files, slice)} AS rows GROUP BY 1`,
+    .rows<{ bucket: number; print: string }>(
+      `SELECT (2 * ${cell} + (${micros} - ${cell} * ${windowMicros} >= ${cut})::BIGINT)::DOUBLE AS bucket,
+         count(*) || '/' || sum(hash(rows)) || '/' || sum(hash('eider', rows)) AS print
+       FROM ${sourceRelation(source, files, slice)} AS rows GROUP BY 1`,
     )
     .catch((error: unknown) => {
       throw unreadable(source, error);
     });
-  return new Map(rows.map(({ hour, print }) => [hour, print]));
+  return new Map(rows.map(({ bucket, print }) => [bucket, print]));
 }
 
-/** What a window depends on: the definition, and every hour of the sources from `lookback` before it to its end. */
+/** What a window depends on: the definition, and every bucket of the sources from `lookback` before it to its end. */
 export function windowFingerprint(
   definition: string,
   window: Window,
-  lookbackMicros: number,
-  sources: readonly HourFingerprints[],
+  { windowMicros, lookbackMicros }: WindowGrid,
+  sources: readonly BucketFingerprints[],
 ): string {
-  const first = Math.floor((toMicros(window.start) - lookbackMicros) / hourMicros);
-  const last = Math.ceil(toMicros(window.end) / hourMicros);
-  const hours = sources.map((prints) => Array.from({ length: last - first }, (_, at) => prints.get(first + at) ?? ''));
-  return digestOf({ definition, window, hours });
+  const last = 2 * (toMicros(window.start) / windowMicros) + 1;
+  const first = last - 2 * Math.ceil(lookbackMicros / windowMicros);
+  const buckets = sources.map((prints) =>
+    Array.from({ length: last - first + 1 }, (_, at) => prints.get(first + at) ?? ''),
+  );
+  return digestOf({ definition, window, buckets });
 }

@@ -5,11 +5,16 @@ import { quoteName, quoteText, type Session } from './duckdb.js';
 /** Table functions that make rows from nothing but their arguments. */
 const pureTableFunctions = new Set(['range', 'generate_series', 'unnest']);
 
+/** Written without parentheses these are calls as well; a column of such a name must be qualified by its table. */
+const clockWords = new Set(['current_date', 'current_time', 'current_timestamp', 'localtime', 'localtimestamp']);
+
 interface Parsed {
   tables: Set<string>;
   tableFunctions: Set<string>;
   functions: Set<string>;
   ctes: Set<string>;
+  clockWords: Set<string>;
+  sampled: boolean;
 }
 
 /**
@@ -33,17 +38,20 @@ export async function checkSelect(session: Session, sql: string, relations: read
       `The SQL calls the table function ${forbidden.join(', ')}; it may only read its declared sources.`,
       { forbidden },
     );
-  const names = [...parsed.functions];
-  if (names.length === 0) return;
-  const unstable = await session.rows<{ name: string }>(
-    `SELECT DISTINCT function_name AS name FROM duckdb_functions() WHERE stability <> 'CONSISTENT' AND function_name IN (${names.map(quoteText).join(', ')}) ORDER BY 1`,
-  );
+  const unstable = [...parsed.clockWords, ...(await unstableFunctions(session, [...parsed.functions]))];
   if (unstable.length > 0)
-    throw new DomainError(
-      'sql_not_deterministic',
-      `The SQL calls ${unstable.map((row) => `${row.name}()`).join(', ')}.`,
-      { functions: unstable.map((row) => row.name) },
-    );
+    throw new DomainError('sql_not_deterministic', `The SQL calls ${unstable.join(', ')}.`, { functions: unstable });
+  if (parsed.sampled) throw new DomainError('sql_not_deterministic', 'The SQL takes a random sample.', {});
+}
+
+/** Of these functions those that may answer otherwise next time. A macro is as stable as what it is made of. */
+async function unstableFunctions(session: Session, names: readonly string[]): Promise<string[]> {
+  if (names.length === 0) return [];
+  const rows = await session.rows<{ name: string }>(
+    `SELECT DISTINCT function_name AS name FROM duckdb_functions()
+     WHERE (stability <> 'CONSISTENT' OR macro_definition LIKE '%current_timestamp%') AND function_name IN (${names.map(quoteText).join(', ')}) ORDER BY 1`,
+  );
+  return rows.map(({ name }) => `${name}()`);
 }
 
 async function parse(session: Session, sql: string): Promise<Parsed> {
@@ -68,7 +76,10 @@ async function parse(session: Session, sql: string): Promise<Parsed> {
       `The SQL has ${tree.statements?.length ?? 0} statements; it must be one SELECT.`,
       {},
     );
-  const parsed: Parsed = { tables: new Set(), tableFunctions: new Set(), functions: new Set(), ctes: new Set() };
+  const parsed: Parsed = {
+    ...{ tables: new Set(), tableFunctions: new Set(), functions: new Set() },
+    ...{ ctes: new Set(), clockWords: new Set(), sampled: false },
+  };
   walk(tree.statements[0], parsed);
   return parsed;
 }
@@ -81,10 +92,17 @@ function walk(node: unknown, into: Parsed): void {
     into.tables.add([fields.catalog_name, fields.schema_name, fields.table_name].filter(Boolean).join('.'));
   if (fields.type === 'TABLE_FUNCTION') into.tableFunctions.add(functionName(fields.function));
   else if (fields.class === 'FUNCTION' || fields.class === 'WINDOW') into.functions.add(functionName(fields));
+  else if (fields.class === 'COLUMN_REF') noteClockWord(fields.column_names as string[], into);
+  if (fields.sample) into.sampled = true;
   if (fields.cte_map)
     for (const { key } of (fields.cte_map as { map: { key: string }[] }).map ?? []) into.ctes.add(key);
   for (const [name, inner] of Object.entries(fields))
     if (!(fields.type === 'TABLE_FUNCTION' && name === 'function')) walk(inner, into);
+}
+
+function noteClockWord(names: readonly string[], into: Parsed): void {
+  const [name = ''] = names;
+  if (names.length === 1 && clockWords.has(name.toLowerCase())) into.clockWords.add(name.toLowerCase());
 }
 
 const functionName = (node: unknown): string =>
@@ -95,9 +113,9 @@ export interface NamedRelation {
   readonly relation: string;
 }
 
-/** The SELECT over its sources, as a relation. */
+/** The SELECT over its sources, as a relation. The line break ends a comment on its last line. */
 export const withSources = (sql: string, sources: readonly NamedRelation[]): string =>
-  `(WITH ${sources.map(({ name, relation }) => `${quoteName(name)} AS (SELECT * FROM ${relation})`).join(', ')} SELECT * FROM (${sql.trim().replace(/;\s*$/, '')}))`;
+  `(WITH ${sources.map(({ name, relation }) => `${quoteName(name)} AS (SELECT * FROM ${relation})`).join(', ')} SELECT * FROM (${sql.trim().replace(/;\s*$/, '')}\n))`;
 
 /** Columns that the SELECT yields; a SELECT that does not bind is `sql_invalid` with DuckDB's sentence. */
 export async function describeSelect(
