@@ -8,7 +8,7 @@ export interface RecordedAnswer {
 }
 
 /** After this long an unanswered request is taken for dead, and a repeat may run: effects have business keys of their own. */
-const claimSeconds = 60;
+const claimSeconds = 15;
 
 /** Claims the key; an answered repeat gets the recorded answer, another request under the key is refused. */
 export async function claimKey(
@@ -17,7 +17,7 @@ export async function claimKey(
   key: string,
   fingerprint: string,
 ): Promise<RecordedAnswer | null> {
-  return db.transaction(async (tx) => {
+  const claimed = await db.transaction(async (tx) => {
     const inserted = await tx.query(
       'INSERT INTO idempotency_keys (project, key, fingerprint) VALUES ($1,$2,$3) ON CONFLICT DO NOTHING RETURNING 1',
       [project, key, fingerprint],
@@ -27,7 +27,8 @@ export async function claimKey(
       'SELECT fingerprint, status, response, created_at < now() - make_interval(secs => $3) AS stale FROM idempotency_keys WHERE project = $1 AND key = $2 FOR UPDATE',
       [project, key, claimSeconds],
     );
-    if (!row) return null;
+    // The first request failed and gave the key back in between.
+    if (!row) return 'released';
     if (row.fingerprint !== fingerprint)
       throw new DomainError('idempotency_key_reused', 'This Idempotency-Key belongs to another request.', { key });
     if (row.status !== null) return { status: row.status, response: row.response };
@@ -38,6 +39,7 @@ export async function claimKey(
     await tx.query('UPDATE idempotency_keys SET created_at = now() WHERE project = $1 AND key = $2', [project, key]);
     return null;
   });
+  return claimed === 'released' ? claimKey(db, project, key, fingerprint) : claimed;
 }
 
 export async function recordAnswer(

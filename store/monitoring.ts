@@ -164,6 +164,7 @@ export async function raiseAlert(
   principal: Principal,
 ): Promise<Alert> {
   return db.transaction(async (tx) => {
+    await tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`alerts/${project}/${alert.monitor}`]);
     const [same] = await tx.query<Alert>(`SELECT ${alertColumns} FROM alerts WHERE project = $1 AND id = $2`, [
       project,
       alert.id,
@@ -195,7 +196,7 @@ export async function raiseAlert(
   });
 }
 
-/** Adds what was tried (once for a run) and, with a resolution, closes the alert. */
+/** Adds what was tried (once for a workflow: one that failed may have no run) and, with a resolution, closes the alert. */
 export async function updateAlert(
   db: Database,
   project: ProjectName,
@@ -211,7 +212,7 @@ export async function updateAlert(
     if (!alert) throw new DomainError('internal', `There is no alert ${id}.`, { id });
     const { remedy, resolution } = change;
     if (remedy) {
-      const tried = [...alert.remedy.filter((one) => one.run !== remedy.run), remedy];
+      const tried = [...alert.remedy.filter((one) => one.workflowId !== remedy.workflowId), remedy];
       await tx.query('UPDATE alerts SET remedy = $3 WHERE project = $1 AND id = $2', [
         project,
         id,

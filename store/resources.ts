@@ -169,6 +169,7 @@ export async function applyResources(
   principal: Principal,
 ): Promise<Change[]> {
   return db.transaction(async (tx) => {
+    await requireProject(tx, project);
     await tx.query('SELECT 1 FROM projects WHERE name = $1 FOR UPDATE', [project]);
     const changes = await planResources(tx, project, resources);
     for (const [at, change] of changes.entries())

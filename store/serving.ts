@@ -46,7 +46,8 @@ export function serving(db: Database): ServingStore {
          SELECT project, endpoint, "requestId", "rowIndex", version, "eventTime", "loggedAt", inputs, output, key
          FROM jsonb_to_recordset($1::jsonb) AS l(project text, endpoint text, "requestId" text, "rowIndex" int, version int, "eventTime" timestamptz, "loggedAt" timestamptz, inputs jsonb, output float8, key jsonb)
          ON CONFLICT DO NOTHING`,
-        [JSON.stringify(rows)],
+        // JSON has no NaN and no Infinity; PostgreSQL reads them from their names.
+        [JSON.stringify(rows.map((row) => ({ ...row, output: String(row.output) })))],
       );
     },
     listen: (onChange) => db.listen(endpointsChannel, onChange),

@@ -51,12 +51,13 @@ const tableWhere = 'project = $1 AND schema = $2 AND name = $3 AND revision = $4
 const tableValues = ({ project, schema, name, revision }: TableRef) => [project, schema, name, revision];
 export const tableId = ({ schema, name, revision }: TableRef): string => `${schema}/${name}@r${revision}`;
 
+/** The heads of the windows that the range touches, in window order. */
 export async function windowHeads(db: Queries, table: TableRef, range: Window): Promise<WindowHead[]> {
   return db.query<WindowHead>(
     `SELECT h.window_start AS start, h.window_end AS "end", h.commit_id AS commit, c.source_fingerprint AS "sourceFingerprint", h.source_version AS "sourceVersion",
        c.snapshot, c.rows, c.row_hash AS "rowHash", c.details, ARRAY(SELECT key FROM files f WHERE f.commit_id = c.id ORDER BY key) AS files
      FROM window_heads h JOIN commits c ON c.id = h.commit_id
-     WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND h.revision = $4 AND h.window_start >= $5 AND h.window_start < $6 ORDER BY h.window_start`,
+     WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND h.revision = $4 AND h.window_end > $5 AND h.window_start < $6 ORDER BY h.window_start`,
     [...tableValues(table), range.start, range.end],
   );
 }

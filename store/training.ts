@@ -163,7 +163,7 @@ export interface TrainedModel {
   readonly durationMs: number;
 }
 
-/** Records the one result of the run; throws `fence_superseded` when a newer attempt has taken over. */
+/** Records the one result of the run; throws `fence_superseded` when a newer attempt has taken over or the run has ended. */
 export async function recordTrained(
   db: Database,
   project: ProjectName,
@@ -175,7 +175,7 @@ export async function recordTrained(
   await db.transaction(async (tx) => {
     const rows = await tx.query<{ trainingSet: string }>(
       `UPDATE runs SET metrics = $4, model_key = $5, model_sha256 = $6, signature = $7, golden = $8, log_key = $9, trainer = $10, duration_ms = $11, status = 'finished', ended_at = now()
-       WHERE project = $1 AND id = $2 AND fence = $3 AND model_sha256 IS NULL RETURNING training_set AS "trainingSet"`,
+       WHERE project = $1 AND id = $2 AND fence = $3 AND status = 'running' RETURNING training_set AS "trainingSet"`,
       [
         project,
         id,
@@ -191,7 +191,7 @@ export async function recordTrained(
       ],
     );
     if (rows.length === 0)
-      throw new DomainError('fence_superseded', `Attempt ${fence} of run ${id} is not the newest.`, { run: id, fence });
+      throw new DomainError('fence_superseded', `Attempt ${fence} of run ${id} is not the newest, or the run has ended.`, { run: id, fence });
     await recordLineage(tx, project, [{ from: ['training_set', only(rows).trainingSet], to: ['run', id] }]);
     await recordAudit(tx, project, principal, 'finished run', id, { model: trained.modelSha256 });
   });
