@@ -9,6 +9,8 @@ import { ensureBuilt, ensureInstalled, entry, root, say } from './prepare.js';
 /** Each compiled module exports `generate(): string | Promise<string>`, the whole text of its output. */
 const generators = [
   { module: 'apps/cli/generate-settings.js', output: 'docs/settings.md' },
+  { module: 'apps/cli/generate-errors.js', output: 'docs/errors.md' },
+  { module: 'apps/cli/generate-resource-schema.js', output: 'docs/resource.schema.json' },
   { module: 'apps/api/openapi.js', output: 'docs/openapi.json' },
 ];
 
