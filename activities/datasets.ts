@@ -1,4 +1,5 @@
-import { DomainError } from '../domain/errors.js';
+import { DomainError, isDomainError } from '../domain/errors.js';
+import type { Revision } from '../domain/resources.js';
 import type { BuildTrainingSet, BuiltTrainingSet, TrainingSetManifest } from '../domain/training.js';
 import { trainingSetName } from '../domain/training.js';
 import { quoteName, quoteText, timestamp, type Session } from '../lake/duckdb.js';
@@ -27,76 +28,77 @@ async function build(
   signal: AbortSignal,
 ): Promise<BuiltTrainingSet> {
   const { db, engine, lake } = dependencies;
-  const { project, asOf } = input;
+  const { project } = input;
   const name = trainingSetName(input);
   const recorded = await findTrainingSet(db, project, name);
   if (recorded) return summary(recorded);
   const model = await getResource(db, project, 'Model', input.model, input.revision);
-  const { spine } = model.spec;
-  const { window, holdoutStart } = trainingWindow(model.spec, asOf);
   return engine.session(async (session) => {
-    const joined = await joinSpine(dependencies, session, project, model, window, knownBy(model.spec, asOf));
-    const columns = [...joined.columns, { name: splitColumn, type: 'VARCHAR' }];
-    requireInputs(
-      model.spec.inputs,
-      columns.map((column) => column.name),
-    );
-    const split = `CASE WHEN ${quoteName(spine.eventTime)} < ${timestamp(holdoutStart)} THEN 'train' ELSE 'test' END AS ${splitColumn}`;
     const began = performance.now();
-    // Ordered by time and key: the order in which a trainer sees the rows is part of the training set.
-    const writer = {
-      session,
-      objects: lake,
-      relation: `(SELECT *, ${split} FROM ${joined.relation})`,
-      columns,
-      orderBy: [spine.eventTime, ...spine.key],
-      folder: `${project}/datasets/${name}`,
-    };
-    const file = await writeFile(writer, '', 'rows');
-    const counts = await countSplits(session, lake.path(file.key), spine.label);
-    const manifest: TrainingSetManifest = {
-      ...{
-        name,
-        model: model.name,
-        modelRevision: model.revision,
-        asOf,
-        window,
-        holdoutStart,
-        views: joined.views,
-        columns,
-      },
-      ...{
-        inputs: inputColumns(model.spec.inputs),
-        label: spine.label,
-        key: spine.key,
-        rowHash: file.rowHash,
-        ...counts,
-      },
-      source: { name: joined.source.name, revision: joined.source.revision, version: joined.sourceVersion },
-      engine: await engineVersion(session),
-    };
+    const { manifest, file, sourceVersion } = await writeRows(dependencies, session, model, input);
+    const { rows, bytes, rowHash } = file;
     await commitWindow(db, {
       table: { project, schema: 'datasets', name, revision: 1 },
       window: {
-        ...window,
-        files: [file],
-        rows: file.rows,
-        bytes: file.bytes,
-        rowHash: file.rowHash,
-        sourceFingerprint: file.rowHash,
-        durationMs: performance.now() - began,
+        ...{ ...manifest.window, files: [file], rows, bytes, rowHash },
+        ...{ sourceFingerprint: rowHash, durationMs: performance.now() - began },
       },
-      ...{
-        columns,
-        predecessor: null,
-        sourceVersion: joined.sourceVersion,
-        workflowId: currentWorkflowId(),
-        principal: { name: input.principal },
-      },
+      ...{ columns: manifest.columns, predecessor: null, sourceVersion },
+      workflowId: currentWorkflowId(),
+      principal: { name: input.principal },
       also: (tx) => recordTrainingSet(tx, project, manifest, { name: input.principal }),
+    }).catch(async (error: unknown) => {
+      if (!isDomainError(error) || error.code !== 'generation_moved') throw error;
+      // Somebody built the same set from a newer source meanwhile; theirs is the recorded one.
+      await lake.remove(file.key);
     });
     return summary((await findTrainingSet(db, project, name)) ?? manifest);
   }, signal);
+}
+
+/** Stages the set's file and says what it holds. A set that no trainer could use leaves nothing behind. */
+async function writeRows(
+  dependencies: DatasetDependencies,
+  session: Session,
+  model: Revision<'Model'>,
+  { project, asOf, ...rest }: BuildTrainingSet,
+) {
+  const { spine, inputs } = model.spec;
+  const name = trainingSetName({ asOf, ...rest });
+  const { window, holdoutStart } = trainingWindow(model.spec, asOf);
+  const joined = await joinSpine(dependencies, session, project, model, window, knownBy(model.spec, asOf));
+  const columns = [...joined.columns, { name: splitColumn, type: 'VARCHAR' }];
+  requireInputs(
+    inputs,
+    columns.map((column) => column.name),
+  );
+  const split = `CASE WHEN ${quoteName(spine.eventTime)} < ${timestamp(holdoutStart)} THEN 'train' ELSE 'test' END AS ${splitColumn}`;
+  const relation = `(SELECT *, ${split} FROM ${joined.relation})`;
+  // Ordered by time and key: the order in which a trainer sees the rows is part of the training set.
+  const orderBy = [spine.eventTime, ...spine.key];
+  const writer = {
+    session,
+    objects: dependencies.lake,
+    relation,
+    columns,
+    orderBy,
+    folder: `${project}/datasets/${name}`,
+  };
+  const file = await writeFile(writer, '', 'rows');
+  const counts = await countSplits(session, dependencies.lake.path(file.key), spine.label).catch(
+    async (error: unknown) => {
+      await dependencies.lake.remove(file.key);
+      throw error;
+    },
+  );
+  const { source, sourceVersion, views } = joined;
+  const manifest: TrainingSetManifest = {
+    ...{ name, model: model.name, modelRevision: model.revision, asOf, window, holdoutStart, views, columns },
+    ...{ inputs: inputColumns(inputs), label: spine.label, key: spine.key, rowHash: file.rowHash, ...counts },
+    source: { name: source.name, revision: source.revision, version: sourceVersion },
+    engine: await engineVersion(session),
+  };
+  return { manifest, file, sourceVersion };
 }
 
 const summary = ({ name, rowHash, rows }: TrainingSetManifest): BuiltTrainingSet => ({

@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DomainError } from '../domain/errors.js';
 import type { DeployVersion, Scored, ScoreWindow } from '../domain/deployment.js';
+import type { Window } from '../domain/features.js';
 import type { ProjectName } from '../domain/ids.js';
 import { durationMicros } from '../domain/instants.js';
 import { digestOf } from '../domain/json.js';
-import { quoteName, timestamp } from '../lake/duckdb.js';
+import type { Revision } from '../domain/resources.js';
+import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
 import { describe } from '../lake/sources.js';
 import { writeFile } from '../lake/snapshots.js';
 import {
@@ -16,13 +18,13 @@ import {
   shiftTraffic,
   type Rollout,
 } from '../store/deployment.js';
-import { getVersion } from '../store/models.js';
+import { getVersion, type ModelVersion } from '../store/models.js';
 import { getResource } from '../store/resources.js';
-import { commitWindow, windowHeads, type WindowHead } from '../store/snapshots.js';
+import { commitWindow, windowHeads, type TableRef, type WindowHead } from '../store/snapshots.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
 import { numberRows, predictTable, withPredictions } from './predictions.js';
-import { joinSpine } from './spine.js';
+import { joinSpine, type JoinedSpine } from './spine.js';
 
 export type DeploymentDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'artifacts' | 'models' | 'roots'>;
 
@@ -79,6 +81,8 @@ async function awaitInstances(
 ): Promise<{ instances: number }> {
   const rollout = await findRollout(db, project, id);
   if (!rollout) throw new DomainError('internal', `Rollout ${id} was never announced.`, { id });
+  // A repeat of what is done: its instances may serve something newer by now.
+  if (rollout.status === 'done') return { instances: (await readyInstances(db, project, rollout)).live };
   const { spec } = await getResource(db, project, 'Endpoint', rollout.endpoint);
   const deadline = Date.now() + durationMicros(spec.policy.readyTimeout) / 1000;
   for (;;) {
@@ -109,10 +113,10 @@ async function readyInstances(db: Dependencies['db'], project: ProjectName, roll
 }
 
 async function score(dependencies: DeploymentDependencies, input: ScoreWindow, signal: AbortSignal): Promise<Scored> {
-  const { db, engine, lake, models, artifacts } = dependencies;
-  const { project, endpoint, start, end, asOf } = input;
+  const { db, engine } = dependencies;
+  const { project, endpoint } = input;
   const table = { project, schema: 'inference' as const, name: endpoint, revision: 1 };
-  const [head] = await windowHeads(db, table, { start, end });
+  const head = await headOf(db, table, input);
   if (head && input.once) return scoredBefore(head);
   const traffic = await findTraffic(db, project, endpoint);
   if (!traffic)
@@ -121,55 +125,21 @@ async function score(dependencies: DeploymentDependencies, input: ScoreWindow, s
   const model = await getResource(db, project, 'Model', traffic.model);
   return engine.session(async (session) => {
     const began = performance.now();
-    const joined = await joinSpine(dependencies, session, project, model, { start, end }, '');
-    const sourceFingerprint = digestOf({
-      version: version.digest,
-      views: joined.views,
-      source: joined.sourceVersion,
-      model: model.hash,
-    });
+    const joined = await joinSpine(dependencies, session, project, model, { start: input.start, end: input.end }, '');
+    const { views, sourceVersion } = joined;
+    const sourceFingerprint = digestOf({ version: version.digest, views, source: sourceVersion, model: model.hash });
     if (head?.sourceFingerprint === sourceFingerprint) return scoredBefore(head);
-    const { spine } = model.spec;
-    await numberRows(session, 'asked', joined.relation, [spine.eventTime, ...spine.key]);
-    await predictTable(
-      models,
-      artifacts,
-      session,
-      { key: version.modelKey, sha256: version.digest, signature: version.signature },
-      'asked',
-      'answers',
-    );
-    // The label and when it is known are not inputs: whoever judges joins them from the spine as of then.
-    const hidden = [spine.label, spine.knownAt].map(quoteName).join(', ');
-    const relation = `(SELECT * EXCLUDE (row_index, ${hidden}), ${traffic.version}::INTEGER AS model_version, ${timestamp(asOf)} AS logged_at FROM ${withPredictions('asked', 'answers')})`;
-    const columns = await describe(session, relation);
-    const { rowHash, ...file } = await writeFile(
-      {
-        session,
-        objects: lake,
-        relation,
-        columns,
-        orderBy: [spine.eventTime, ...spine.key],
-        folder: `${project}/inference/${endpoint}`,
-      },
-      '',
-      start.slice(0, 10),
-    );
+    const { columns, file } = await writePredicted(dependencies, session, input, { joined, model, version });
+    const { rows, bytes, rowHash } = file;
+    const { start, end } = input;
     const committed = await commitWindow(db, {
-      ...{
-        table,
-        columns,
-        sourceVersion: joined.sourceVersion,
-        workflowId: currentWorkflowId(),
-        principal: { name: input.principal },
-      },
-      predecessor: head?.commit ?? null,
+      ...{ table, columns, sourceVersion, predecessor: head?.commit ?? null },
       window: {
         start,
         end,
         files: [file],
-        rows: file.rows,
-        bytes: file.bytes,
+        rows,
+        bytes,
         rowHash,
         sourceFingerprint,
         durationMs: performance.now() - began,
@@ -178,9 +148,55 @@ async function score(dependencies: DeploymentDependencies, input: ScoreWindow, s
       lineage: [
         { from: ['version', `${traffic.model}/${traffic.version}`], to: ['table', `inference/${endpoint}@r1`] },
       ],
+      workflowId: currentWorkflowId(),
+      principal: { name: input.principal },
     });
-    return { version: traffic.version, rows: file.rows, snapshot: committed.snapshot, rowHash };
+    return { version: traffic.version, rows, snapshot: committed.snapshot, rowHash };
   }, signal);
+}
+
+/** The window's head, if it has one; windows of a table never overlap, or rows would be in it twice. */
+async function headOf(
+  db: Dependencies['db'],
+  table: TableRef,
+  { start, end }: Window,
+): Promise<WindowHead | undefined> {
+  const heads = await windowHeads(db, table, { start, end });
+  const other = heads.find((head) => head.start !== start || head.end !== end);
+  if (other)
+    throw new DomainError(
+      'request_invalid',
+      `The window overlaps the one from ${other.start} to ${other.end}, which "${table.name}" has scored.`,
+      { start: other.start, end: other.end },
+    );
+  return heads[0];
+}
+
+interface Predicting {
+  readonly joined: JoinedSpine;
+  readonly model: Revision<'Model'>;
+  readonly version: ModelVersion;
+}
+
+/** Stages a file of the window's spine rows with features and predictions. */
+async function writePredicted(
+  { lake, models, artifacts }: DeploymentDependencies,
+  session: Session,
+  { project, endpoint, start, asOf }: ScoreWindow,
+  { joined, model, version }: Predicting,
+) {
+  const { spine } = model.spec;
+  const orderBy = [spine.eventTime, ...spine.key];
+  await numberRows(session, 'asked', joined.relation, orderBy);
+  const scoring = { key: version.modelKey, sha256: version.digest, signature: version.signature };
+  await predictTable(models, artifacts, session, scoring, 'asked', 'answers');
+  // The label and when it is known are not inputs: whoever judges joins them from the spine as of then.
+  const hidden = [spine.label, spine.knownAt].map(quoteName).join(', ');
+  const relation = `(SELECT * EXCLUDE (row_index, ${hidden}), ${version.version}::INTEGER AS model_version, ${timestamp(asOf)} AS logged_at FROM ${withPredictions('asked', 'answers')})`;
+  const columns = await describe(session, relation);
+  const folder = `${project}/inference/${endpoint}`;
+  const writer = { session, objects: lake, relation, columns, orderBy, folder };
+  return { columns, file: await writeFile(writer, '', start.slice(0, 10)) };
 }
 
 const scoredBefore = ({ details, rows, snapshot, rowHash }: WindowHead): Scored => ({

@@ -32,10 +32,10 @@ export async function labelRelation(
   const own = `(SELECT ${keys.join(', ')}, ${label}, ${knownAt} FROM ${rows} WHERE ${eventTime} >= ${timestamp(window.start)} AND ${eventTime} < ${timestamp(window.end)})`;
   const uploaded = await listLabels(db, project, model.name, uploadedMax);
   if (uploaded.length === 0) return own;
-  const text = spine.key.map((key) => `(${quoteName(key)})::VARCHAR`).join(" || '|' || ");
+  const text = `[${keys.map((key) => `${key}::VARCHAR`).join(', ')}]`;
   const values = uploaded.map(
     (one) =>
-      `(${quoteText(spine.key.map((key) => String(one.key[key])).join('|'))}, ${one.label}, ${timestamp(one.knownAt)})`,
+      `([${spine.key.map((key) => quoteText(String(one.key[key]))).join(', ')}], ${one.label}, ${timestamp(one.knownAt)})`,
   );
   await session.run(
     `CREATE OR REPLACE TEMP TABLE uploaded_labels AS SELECT * FROM (VALUES ${values.join(', ')}) AS u(row_key, label, known_at)`,

@@ -1,7 +1,7 @@
 import { driftOf } from '../domain/decide/drift.js';
 import { findingsOf, judgeAlert, resolution } from '../domain/decide/monitoring.js';
 import type { Window } from '../domain/features.js';
-import type { Instant, ProjectName } from '../domain/ids.js';
+import { shortInstant, type Instant, type ProjectName } from '../domain/ids.js';
 import { durationMicros, plusMicros } from '../domain/instants.js';
 import type { AlertJudgement, JudgedWindow, MonitorTicked } from '../domain/monitoring.js';
 import type { TrainedModelSummary } from '../domain/training.js';
@@ -157,7 +157,14 @@ async function settleAlert(
     const raised = await raiseAlert(
       db,
       project,
-      { id: `${monitor}/${asOf.slice(0, 10)}`, monitor, reasons, breaches, openedAsOf: asOf, workflowId },
+      {
+        id: `${monitor}/${shortInstant(asOf).replace('T00:00:00Z', '')}`,
+        monitor,
+        reasons,
+        breaches,
+        openedAsOf: asOf,
+        workflowId,
+      },
       who,
     );
     return raised.id;

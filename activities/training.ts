@@ -89,17 +89,16 @@ export const trainingActivities = (dependencies: TrainingDependencies) => ({
     project,
     run,
     status,
+    code,
     detail,
   }: {
     project: ProjectName;
     run: RunId;
     status: 'failed' | 'cancelled';
+    code: string;
     detail: string;
   }): Promise<void> {
-    await endRun(dependencies.db, project, run, status, {
-      code: status === 'cancelled' ? 'cancelled' : 'trainer_failed',
-      detail,
-    });
+    await endRun(dependencies.db, project, run, status, { code, detail });
   },
 });
 

@@ -126,8 +126,24 @@ export async function compute(
       `CREATE OR REPLACE TEMP TABLE computed AS SELECT ${list} FROM ${relation} WHERE ${eventTime} >= ${timestamp(range.start)} AND ${eventTime} < ${timestamp(range.end)}`,
     );
   } catch (error) {
-    throw parts.sources[0] && /parquet|read_|IO Error|Invalid Input/i.test((error as Error).message)
-      ? unreadable(parts.sources[0], error)
-      : error;
+    throw await blamed(session, parts, range, roots, error);
   }
+}
+
+/** A source that cannot be read to its end is at fault, otherwise the SQL is. */
+async function blamed(
+  session: Session,
+  parts: ViewParts,
+  range: Window,
+  roots: readonly string[],
+  error: unknown,
+): Promise<unknown> {
+  for (const source of parts.sources) {
+    const relation = sourceRelation(source, await sourceFiles(source, roots), withLookback(parts, range));
+    const broken = await session
+      .run(`SELECT sum(hash(rows)) FROM ${relation} AS rows`)
+      .catch((cause: unknown) => cause);
+    if (broken) return unreadable(source, broken);
+  }
+  return error;
 }

@@ -1,6 +1,7 @@
-import { ApplicationFailure, ActivityFailure, proxyActivities } from '@temporalio/workflow';
+import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.js';
 import type { Materialized, MaterializeView } from '../domain/features.js';
+import { failureCode } from './failures.js';
 import { report } from './progress.js';
 import { steps } from './steps.js';
 
@@ -38,7 +39,7 @@ export async function materializeView(input: MaterializeView): Promise<Materiali
         reporter.stage('materialize', plan.reason, done, plan.windows.length);
       });
     } catch (error) {
-      if (!sourceChanged(error) || round === replanMax) throw error;
+      if (!planIsStale(error) || round === replanMax) throw error;
       continue;
     }
     const { snapshot } = await safe.tableState({ project, schema: 'features', name: view, revision });
@@ -52,11 +53,11 @@ export async function materializeView(input: MaterializeView): Promise<Materiali
   }
 }
 
-/** The plan no longer fits the source: nothing wrong was committed, and planning again finds what is left to do. */
-const sourceChanged = (error: unknown): boolean =>
-  error instanceof ActivityFailure &&
-  error.cause instanceof ApplicationFailure &&
-  error.cause.type === 'source_changed';
+/**
+ * The plan no longer fits the source, or somebody else committed a window of it: nothing wrong was committed, and planning
+ * again finds what is left to do.
+ */
+const planIsStale = (error: unknown): boolean => ['source_changed', 'generation_moved'].includes(failureCode(error));
 
 function chunks<Item>(items: readonly Item[], size: number): Item[][] {
   return Array.from({ length: Math.ceil(items.length / size) }, (_, at) => items.slice(at * size, (at + 1) * size));

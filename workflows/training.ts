@@ -12,6 +12,7 @@ import { workflowIds } from '../domain/ids.js';
 import type { BuildTrainingSet, BuiltTrainingSet, TrainedModelSummary, TrainModel } from '../domain/training.js';
 import { deployVersion } from './deployment.js';
 import { evaluateRun } from './evaluation.js';
+import { failureCode } from './failures.js';
 import { report } from './progress.js';
 import { steps } from './steps.js';
 
@@ -80,7 +81,9 @@ export async function trainModel(input: TrainModel): Promise<TrainedModelSummary
   } catch (error) {
     const cause = rootCause(error) ?? String(error);
     const status = isCancellation(error) ? 'cancelled' : 'failed';
-    await CancellationScope.nonCancellable(() => safe.endRun({ project, run, status, detail: cause }));
+    await CancellationScope.nonCancellable(() =>
+      safe.endRun({ project, run, status, code: failureCode(error), detail: cause }),
+    );
     throw error;
   }
 }
