@@ -366,6 +366,11 @@ export const errorTable = {
     title: 'The client did not take what was sent.',
     help: 'Read the stream to its end without long pauses, or ask for a new one.',
   },
+  service_stopping: {
+    ...unavailable,
+    title: 'The service is stopping.',
+    help: 'Try again shortly, when it has started again.',
+  },
   streams_exhausted: {
     http: 429,
     grpc: 'RESOURCE_EXHAUSTED',
@@ -434,6 +439,11 @@ export const errorTable = {
     retry: false,
     title: 'The configuration is not valid.',
     help: 'docs/settings.md lists every setting.',
+  },
+  chaos_changed_outcome: {
+    ...internal,
+    title: 'The demo came to another result after processes were killed.',
+    help: 'Please report the seed and the findings.',
   },
   internal: {
     ...internal,

@@ -33,6 +33,8 @@ export interface FlightServer {
 
 const limitsDefault: FlightLimits = { streamsMax: 32, idleMs: 300_000 };
 const drainMsDefault = 8_000;
+/** For a client to take the status of a stream that was cut. */
+const farewellMs = 500;
 
 /** Requests are names and tickets; what is larger was meant for a call that we refuse anyway, and should hear why. */
 const receiveBytesMax = 64 * 2 ** 20;
@@ -53,10 +55,11 @@ export async function startFlight(settings: FlightSettings): Promise<FlightServe
   const readerDefaults = { threads: 2, memoryLimit: null, workers: workersDefault };
   const reader = await createReader({ ...readerDefaults, ...settings.reader, lakeRoot });
   const limits = { ...limitsDefault, ...settings.limits };
+  const stopping = new AbortController();
   const server = new Server(serverOptions);
   server.addService(
     flightService(settings.protoFolder),
-    flightHandlers({ tables, reader, tickets, log, lakeRoot, limits }),
+    flightHandlers({ tables, reader, tickets, log, lakeRoot, limits, stopping: stopping.signal }),
   );
   const port = await bind(server, host, settings.port).catch(async (error: unknown) => {
     await reader.close();
@@ -67,7 +70,7 @@ export async function startFlight(settings: FlightSettings): Promise<FlightServe
     port,
     activeStreams: reader.activeStreams,
     async stop(drainMs = drainMsDefault) {
-      await drain(server, drainMs);
+      await drain(server, drainMs, stopping);
       await reader.close();
     },
   };
@@ -86,15 +89,12 @@ function bind(server: Server, host: string, port: number): Promise<number> {
   });
 }
 
-async function drain(server: Server, drainMs: number): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const deadline = setTimeout(() => {
-      server.forceShutdown();
-      resolve();
-    }, drainMs);
-    server.tryShutdown(() => {
-      clearTimeout(deadline);
-      resolve();
-    });
-  });
+/** New calls are refused at once; open streams may end by themselves, then are ended with a status, then without. */
+async function drain(server: Server, drainMs: number, stopping: AbortController): Promise<void> {
+  const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  const cut = setTimeout(() => stopping.abort(), drainMs);
+  const force = setTimeout(() => server.forceShutdown(), drainMs + farewellMs);
+  await ended;
+  clearTimeout(cut);
+  clearTimeout(force);
 }

@@ -29,6 +29,8 @@ export interface FlightDeps {
   /** Object keys are relative to this folder. */
   readonly lakeRoot: string;
   readonly limits: FlightLimits;
+  /** Fires when streams that are still open must end. */
+  readonly stopping: AbortSignal;
 }
 
 export interface FlightLimits {
@@ -100,7 +102,7 @@ function handshake(call: ServerDuplexStream<unknown, unknown>): void {
   call.on('end', () => call.end(token));
 }
 
-function doGetHandler({ tables, reader, tickets, log, lakeRoot, limits }: FlightDeps) {
+function doGetHandler({ tables, reader, tickets, log, lakeRoot, limits, stopping }: FlightDeps) {
   let open = 0;
 
   /** The schema comes first, also when there are no rows. */
@@ -120,8 +122,11 @@ function doGetHandler({ tables, reader, tickets, log, lakeRoot, limits }: Flight
     const started = Date.now();
     try {
       const table = await tables.at(project, schema, name, revision, snapshot);
-      await writeFrames(call, batchesOf(table, cancelled.signal), limits.idleMs, cancelled.signal);
+      const signal = AbortSignal.any([cancelled.signal, stopping]);
+      await writeFrames(call, batchesOf(table, signal), limits.idleMs, signal);
       log.debug('sent', { project, schema, name, revision, snapshot, rows: table.rows, ms: Date.now() - started });
+    } catch (error) {
+      throw stopping.aborted ? new DomainError('service_stopping', 'The stream was cut.', {}, { cause: error }) : error;
     } finally {
       open--;
       cancelled.abort();

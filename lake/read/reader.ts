@@ -5,7 +5,7 @@ import { openReadDatabase, type DatabaseOptions } from './database.js';
 import { schemaMessage } from './schema.js';
 import { readSql } from './sql.js';
 import { streamOf, type Batch } from './stream.js';
-import { createThread, type Thread } from './thread.js';
+import { createThread } from './thread.js';
 
 export interface ReaderOptions extends DatabaseOptions {
   /** Threads that copy; each serves several streams in turns. */
@@ -28,7 +28,7 @@ export interface Reader {
   stream(request: ReadRequest): AsyncGenerator<Batch, void, void>;
   /** Streams that hold a connection. */
   activeStreams(): number;
-  /** Call it when no stream is read any more. */
+  /** Cancels what is still read, waits for it, and ends the threads. Every stream must be read on or left by its consumer. */
   close(): Promise<void>;
 }
 
@@ -40,6 +40,8 @@ export async function createReader(options: ReaderOptions): Promise<Reader> {
   const threads = Array.from({ length: Math.max(1, options.workers) }, createThread);
   await Promise.all(threads.map((thread) => thread.start()));
   const activeStreams = () => threads.reduce((sum, thread) => sum + thread.streams(), 0);
+  const closing = new AbortController();
+  const open = new Set<Promise<void>>();
   const idlest = () => threads.reduce((least, thread) => (thread.streams() < least.streams() ? thread : least));
 
   return {
@@ -55,11 +57,22 @@ export async function createReader(options: ReaderOptions): Promise<Reader> {
         orderBy,
       );
       const rows = read.reduce((sum, file) => sum + file.rows, 0);
-      yield* streamOf(database, idlest(), { sql, columns: planned, rows, lakeRoot: options.lakeRoot }, signal);
+      const plan = { sql, columns: planned, rows, lakeRoot: options.lakeRoot };
+      let ended: () => void = () => undefined;
+      const end = new Promise<void>((resolve) => (ended = resolve));
+      open.add(end);
+      try {
+        yield* streamOf(database, idlest(), plan, AbortSignal.any([signal, closing.signal]));
+      } finally {
+        open.delete(end);
+        ended();
+      }
     },
     activeStreams,
     async close() {
-      await Promise.all(threads.map((thread: Thread) => thread.stop()));
+      closing.abort();
+      await Promise.all(open);
+      await Promise.all(threads.map((thread) => thread.stop()));
       database.close();
     },
   };
