@@ -4,16 +4,32 @@ import { Command } from 'commander';
 import { projectRoot } from '../config.js';
 import { registerDev } from './commands/dev.js';
 import { registerDoctor } from './commands/doctor.js';
+import { registerGet } from './commands/get.js';
+import { registerInspect } from './commands/inspect.js';
+import { registerLabels } from './commands/labels.js';
 import { registerPrepare } from './commands/prepare.js';
+import { registerResources } from './commands/resources.js';
+import { registerWork } from './commands/work.js';
 import { tellProblem } from './problem.js';
 
 /** Each adds its commands to the program; a command throws what goes wrong and writes what goes right. */
-const registrations: readonly ((program: Command) => void)[] = [registerDev, registerDoctor, registerPrepare];
+const registrations: readonly ((program: Command) => void)[] = [
+  registerDev,
+  registerDoctor,
+  registerPrepare,
+  registerResources,
+  registerGet,
+  registerWork,
+  registerLabels,
+  registerInspect,
+];
 
 const { version } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { version: string };
 const program = new Command('eider')
   .description('Durable MLOps: Temporal workflows carry a model through its whole life.')
   .version(version)
+  // Options belong to the command they follow: deploy has a --version of its own.
+  .enablePositionalOptions()
   .showSuggestionAfterError()
   .showHelpAfterError('(eider --help lists the commands.)');
 for (const register of registrations) register(program);
