@@ -12,7 +12,8 @@ import { findTraffic, instanceStates, listRollouts } from '../../store/deploymen
 import { readInferenceLog } from '../../store/inference.js';
 import { getVersion } from '../../store/models.js';
 import { getResource, listResources } from '../../store/resources.js';
-import { dayOf, WindowBody } from './features.controller.js';
+import { ledger } from '../../store/snapshots.js';
+import { dayOf, WindowBody, WindowsQuery } from './features.controller.js';
 import { decodeCursor, encodeCursor, pageOf, pageOfAll, PageQuery } from './paging.js';
 import { Caller } from './principal.js';
 import { inProject } from './project.js';
@@ -109,6 +110,22 @@ export class DeploymentController {
       summary: `Score ${dayOf(start)} to ${dayOf(end)} for ${endpoint}`,
     });
     return { endpoint, start, end, asOf, ...started };
+  }
+
+  @Get(':endpoint/windows')
+  @ApiOperation({ summary: 'The ledger of batch predictions: one row a window; with `all`, one row a commit.' })
+  async windows(
+    @Param('project') project: ProjectName,
+    @Param('endpoint', { schema: ResourceNameSchema }) endpoint: string,
+    @Query({ schema: WindowsQuery }) { limit, after, all }: WindowsQuery,
+  ) {
+    await this.endpoint(project, endpoint);
+    const rows = await ledger(
+      this.db,
+      { project, schema: 'inference', name: endpoint, revision: 1 },
+      { all, limit: limit + 1, after },
+    );
+    return pageOf(rows, limit, ({ commit }) => commit);
   }
 
   @Get(':endpoint/log')

@@ -21,10 +21,13 @@ export const WindowBody = z
   .meta({ id: 'Window' });
 export type WindowBody = z.infer<typeof WindowBody>;
 
-const LedgerQuery = PageQuery.extend({
+export const WindowsQuery = PageQuery.extend({
   after: z.coerce.number().int().min(1).optional().describe('The commit that the page before ended with.'),
-  revision: z.coerce.number().int().min(1).optional().describe('Default: the active one.'),
   all: z.stringbool().default(false).describe('Also the commits that newer ones replaced.'),
+});
+export type WindowsQuery = z.infer<typeof WindowsQuery>;
+const LedgerQuery = WindowsQuery.extend({
+  revision: z.coerce.number().int().min(1).optional().describe('Default: the active one.'),
 });
 type LedgerQuery = z.infer<typeof LedgerQuery>;
 
