@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import koffi from 'koffi';
+import koffi, { type LibraryHandle } from 'koffi';
 import { DomainError } from '../../domain/errors.js';
 
 /**
@@ -43,6 +43,62 @@ export const library = (): Library => (loaded ??= loadLibrary());
 /** `duckdb_result`, 48 bytes, is passed by value to one function only. */
 const resultBytes = 48;
 
+/** How a function of DuckDB's is bound: p = pointer, n = 64-bit count, i = 32-bit, s = text, v = nothing; the answer first. */
+type Bind = <Call>(name: string, signature: string) => Call;
+const letters = { p: 'uintptr_t', n: 'uint64_t', i: 'int32_t', s: 'str', v: 'void' } as const;
+
+function binder(duckdb: LibraryHandle): Bind {
+  return <Call>(name: string, signature: string): Call => {
+    const [answer, ...values] = [...signature].map((letter) => letters[letter as keyof typeof letters]);
+    return duckdb.func(`duckdb_${name}`, answer ?? 'void', values) as unknown as Call;
+  };
+}
+
+type One<Answer> = (pointer: Pointer) => Answer;
+type Two<Answer> = (pointer: Pointer, other: Pointer) => Answer;
+
+const bindAll = (bind: Bind) => ({
+  openExt: bind<(path: string, database: Pointer, config: Pointer, error: Pointer) => number>('open_ext', 'isppp'),
+  createConfig: bind<One<number>>('create_config', 'ip'),
+  setConfig: bind<(config: Pointer, name: string, value: string) => number>('set_config', 'ipss'),
+  destroyConfig: bind<One<void>>('destroy_config', 'vp'),
+  close: bind<One<void>>('close', 'vp'),
+  connect: bind<Two<number>>('connect', 'ipp'),
+  disconnect: bind<One<void>>('disconnect', 'vp'),
+  interrupt: bind<One<void>>('interrupt', 'vp'),
+  query: bind<(connection: Pointer, sql: string, result: Pointer) => number>('query', 'ipsp'),
+  prepare: bind<(connection: Pointer, sql: string, prepared: Pointer) => number>('prepare', 'ipsp'),
+  prepareError: bind<One<string | null>>('prepare_error', 'sp'),
+  destroyPrepare: bind<One<void>>('destroy_prepare', 'vp'),
+  pendingStreaming: bind<Two<number>>('pending_prepared_streaming', 'ipp'),
+  pendingError: bind<One<string | null>>('pending_error', 'sp'),
+  destroyPending: bind<One<void>>('destroy_pending', 'vp'),
+  executePending: bind<Two<number>>('execute_pending', 'ipp'),
+  resultError: bind<One<string | null>>('result_error', 'sp'),
+  resultErrorType: bind<One<number>>('result_error_type', 'ip'),
+  destroyResult: bind<One<void>>('destroy_result', 'vp'),
+  columnCount: bind<One<number>>('column_count', 'np'),
+  columnType: bind<(result: Pointer, column: number) => number>('column_type', 'ipn'),
+  columnLogicalType: bind<(result: Pointer, column: number) => Pointer>('column_logical_type', 'ppn'),
+  destroyLogicalType: bind<One<void>>('destroy_logical_type', 'vp'),
+  vectorSize: bind<() => number>('vector_size', 'n'),
+  chunkRows: bind<One<number>>('data_chunk_get_size', 'np'),
+  chunkVector: bind<(chunk: Pointer, column: number) => Pointer>('data_chunk_get_vector', 'ppn'),
+  destroyChunk: bind<One<void>>('destroy_data_chunk', 'vp'),
+  createChunk: bind<(types: Pointer, columns: number) => Pointer>('create_data_chunk', 'ppn'),
+  resetChunk: bind<One<void>>('data_chunk_reset', 'vp'),
+  setChunkRows: bind<(chunk: Pointer, rows: number) => void>('data_chunk_set_size', 'vpn'),
+  vectorData: bind<One<Pointer>>('vector_get_data', 'pp'),
+  vectorValidity: bind<One<Pointer>>('vector_get_validity', 'pp'),
+  referenceVector: bind<Two<void>>('vector_reference_vector', 'vpp'),
+  arrowOptions: bind<One<Pointer>>('result_get_arrow_options', 'pp'),
+  destroyArrowOptions: bind<One<void>>('destroy_arrow_options', 'vp'),
+  chunkToArrow: bind<(options: Pointer, chunk: Pointer, array: Pointer) => Pointer>('data_chunk_to_arrow', 'pppp'),
+  errorMessage: bind<One<string | null>>('error_data_message', 'sp'),
+  destroyErrorData: bind<One<void>>('destroy_error_data', 'vp'),
+  free: bind<One<void>>('free', 'vp'),
+});
+
 function loadLibrary() {
   const duckdb = koffi.load(libraryPath());
   const libc = koffi.load(process.platform === 'win32' ? 'ucrtbase.dll' : null);
@@ -54,65 +110,17 @@ function loadLibrary() {
     errorMessage: 'uintptr_t',
     internalData: 'uintptr_t',
   });
-  /** Types: p = pointer, n = 64-bit count, i = 32-bit, s = text, v = nothing. */
-  const types = { p: 'uintptr_t', n: 'uint64_t', i: 'int32_t', s: 'str', v: 'void' } as const;
-  type Letter = keyof typeof types;
-  const bind = <Call>(name: string, signature: string): Call => {
-    const [answer, ...values] = [...signature].map((letter) => types[letter as Letter]);
-    return duckdb.func(`duckdb_${name}`, answer ?? 'void', values) as unknown as Call;
-  };
-  const fetchChunk = duckdb.func('duckdb_fetch_chunk', types.p, [result]) as unknown as (result: object) => Pointer;
+  const fetchChunk = duckdb.func('duckdb_fetch_chunk', letters.p, [result]) as unknown as (result: object) => Pointer;
   const releaseArrow = koffi.proto('void', ['uintptr_t']);
   const releases = new Map<number, (array: Pointer) => void>();
-  type One<Answer> = (pointer: Pointer) => Answer;
-  type Two<Answer> = (pointer: Pointer, other: Pointer) => Answer;
 
   return {
+    ...bindAll(binder(duckdb)),
     memcpy: libc.func('memcpy', 'void', ['uintptr_t', 'uintptr_t', 'size_t']) as unknown as (
       target: Pointer,
       source: Pointer,
       bytes: number,
     ) => void,
-    openExt: bind<(path: string, database: Pointer, config: Pointer, error: Pointer) => number>('open_ext', 'isppp'),
-    createConfig: bind<One<number>>('create_config', 'ip'),
-    setConfig: bind<(config: Pointer, name: string, value: string) => number>('set_config', 'ipss'),
-    destroyConfig: bind<One<void>>('destroy_config', 'vp'),
-    close: bind<One<void>>('close', 'vp'),
-    connect: bind<Two<number>>('connect', 'ipp'),
-    disconnect: bind<One<void>>('disconnect', 'vp'),
-    interrupt: bind<One<void>>('interrupt', 'vp'),
-    query: bind<(connection: Pointer, sql: string, result: Pointer) => number>('query', 'ipsp'),
-    prepare: bind<(connection: Pointer, sql: string, prepared: Pointer) => number>('prepare', 'ipsp'),
-    prepareError: bind<One<string | null>>('prepare_error', 'sp'),
-    destroyPrepare: bind<One<void>>('destroy_prepare', 'vp'),
-    pendingStreaming: bind<Two<number>>('pending_prepared_streaming', 'ipp'),
-    pendingError: bind<One<string | null>>('pending_error', 'sp'),
-    destroyPending: bind<One<void>>('destroy_pending', 'vp'),
-    executePending: bind<Two<number>>('execute_pending', 'ipp'),
-    resultError: bind<One<string | null>>('result_error', 'sp'),
-    resultErrorType: bind<One<number>>('result_error_type', 'ip'),
-    destroyResult: bind<One<void>>('destroy_result', 'vp'),
-    columnCount: bind<One<number>>('column_count', 'np'),
-    columnType: bind<(result: Pointer, column: number) => number>('column_type', 'ipn'),
-    columnLogicalType: bind<(result: Pointer, column: number) => Pointer>('column_logical_type', 'ppn'),
-    destroyLogicalType: bind<One<void>>('destroy_logical_type', 'vp'),
-    vectorSize: bind<() => number>('vector_size', 'n'),
-    chunkRows: bind<One<number>>('data_chunk_get_size', 'np'),
-    chunkVector: bind<(chunk: Pointer, column: number) => Pointer>('data_chunk_get_vector', 'ppn'),
-    destroyChunk: bind<One<void>>('destroy_data_chunk', 'vp'),
-    createChunk: bind<(types: Pointer, columns: number) => Pointer>('create_data_chunk', 'ppn'),
-    resetChunk: bind<One<void>>('data_chunk_reset', 'vp'),
-    setChunkRows: bind<(chunk: Pointer, rows: number) => void>('data_chunk_set_size', 'vpn'),
-    vectorData: bind<One<Pointer>>('vector_get_data', 'pp'),
-    vectorValidity: bind<One<Pointer>>('vector_get_validity', 'pp'),
-    referenceVector: bind<Two<void>>('vector_reference_vector', 'vpp'),
-    arrowOptions: bind<One<Pointer>>('result_get_arrow_options', 'pp'),
-    destroyArrowOptions: bind<One<void>>('destroy_arrow_options', 'vp'),
-    chunkToArrow: bind<(options: Pointer, chunk: Pointer, array: Pointer) => Pointer>('data_chunk_to_arrow', 'pppp'),
-    errorMessage: bind<One<string | null>>('error_data_message', 'sp'),
-    destroyErrorData: bind<One<void>>('destroy_error_data', 'vp'),
-    free: bind<One<void>>('free', 'vp'),
-
     /** Gives the next chunk, or 0: then `resultError` tells whether that was the end. */
     chunkFetcher(held: Held): () => Pointer {
       const byValue = koffi.decode(held.buffer, result) as object;

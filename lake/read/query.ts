@@ -14,106 +14,112 @@ export interface QueryPlan {
   readonly lakeRoot: string;
 }
 
-/** A query that is read batch by batch, on one connection of its own, by the thread that made it. */
-export interface Query {
-  /** The next batch, or null when all rows were sent; throws what DuckDB says, never ends early. */
-  next(spare: ArrayBuffer | undefined): Frame | null;
-  /** Frees everything but the connection. */
-  close(): void;
-}
-
 const batchRowsMax = 65_536;
 /** Some gRPC clients accept no message over 4 MiB; larger ones are slower too. */
 const batchBytesMax = 3 * 2 ** 20;
 
-/** `cancelled()` is asked between chunks; whoever cancels also interrupts the connection. */
-export function openQuery(connection: Pointer, plan: QueryPlan, cancelled: () => boolean): Query {
-  const duckdb = library();
-  const result = holdResult();
-  let fetchChunk: () => Pointer = () => 0;
-  let converter: TextConverter | null = null;
-  let current: Chunk | null = null;
-  let currentAt = 0;
-  let rowsSent = 0;
+/** A query that is read batch by batch, on one connection of its own, by the thread that made it. */
+export class Query {
+  readonly #plan: QueryPlan;
+  readonly #cancelled: () => boolean;
+  readonly #result = holdResult();
+  readonly #fetchChunk: () => Pointer;
+  #converter: TextConverter | null = null;
+  #current: Chunk | null = null;
+  #currentAt = 0;
   /** DuckDB must not be asked again after its last chunk. */
-  let exhausted = false;
+  #exhausted = false;
+  #rowsSent = 0;
 
-  const checkCancelled = (): void => {
-    if (cancelled()) throw new DomainError('cancelled', 'The read was cancelled.');
-  };
-  const close = (): void => {
-    current?.release();
-    current = null;
-    converter?.close();
-    converter = null;
-    duckdb.destroyResult(result.address); // Leaves zeros, so a second call does nothing.
-  };
-
-  function fetch(): Chunk | null {
-    checkCancelled();
-    const pointer = fetchChunk();
-    if (pointer !== 0) return openChunk(pointer, plan.columns, converter);
-    const failed = duckdb.resultError(result.address);
-    if (failed) throw duckdbError(failed, duckdb.resultErrorType(result.address), plan.lakeRoot);
-    checkCancelled();
-    exhausted = true;
-    return null;
-  }
-
-  /** Rows up to the limits of one message; chunks that are used up are added to `used`. */
-  function gather(used: Chunk[]): Piece[] {
-    const pieces: Piece[] = [];
-    let rows = 0;
-    let bytes = 0;
-    while (rows < batchRowsMax && !(exhausted && current === null)) {
-      current ??= fetch();
-      if (current === null) break;
-      const wanted = Math.min(current.rows - currentAt, batchRowsMax - rows);
-      const fitting = rowsThatFit(current, currentAt, wanted, batchBytesMax - bytes);
-      const taken = pieces.length === 0 ? Math.max(1, fitting) : fitting;
-      if (taken === 0) break;
-      pieces.push({ chunk: current, start: currentAt, rows: taken });
-      rows += taken;
-      bytes += current.bytesOf(currentAt, taken);
-      currentAt += taken;
-      if (currentAt === current.rows) {
-        used.push(current);
-        current = null;
-        currentAt = 0;
-      }
+  /** `cancelled()` is asked between chunks; whoever cancels also interrupts the connection. */
+  constructor(connection: Pointer, plan: QueryPlan, cancelled: () => boolean) {
+    this.#plan = plan;
+    this.#cancelled = cancelled;
+    try {
+      this.#checkCancelled();
+      execute(connection, plan, this.#result.address);
+      this.#checkCancelled();
+      checkTypes(plan, this.#result.address);
+      this.#fetchChunk = library().chunkFetcher(this.#result);
+      const texts = plan.columns.flatMap(({ layout }, index) => (layout.kind === 'text' ? [index] : []));
+      if (texts.length > 0) this.#converter = textConverter(this.#result, texts);
+    } catch (error) {
+      this.close();
+      throw error;
     }
-    return pieces;
   }
 
-  function next(spare: ArrayBuffer | undefined): Frame | null {
+  /** The next batch, or null when all rows were sent; throws what DuckDB says, never ends early. */
+  next(spare: ArrayBuffer | undefined): Frame | null {
     const used: Chunk[] = [];
     try {
-      const pieces = gather(used);
+      const pieces = this.#gather(used);
       if (pieces.length > 0) {
-        rowsSent += pieces.reduce((sum, piece) => sum + piece.rows, 0);
-        return batchFrame(plan.columns, pieces, spare);
+        this.#rowsSent += pieces.reduce((sum, piece) => sum + piece.rows, 0);
+        return batchFrame(this.#plan.columns, pieces, spare);
       }
     } finally {
       for (const chunk of used) chunk.release();
     }
-    if (rowsSent !== plan.rows)
-      throw new DomainError('object_corrupt', `The files hold ${rowsSent} rows where ${plan.rows} are recorded.`);
+    const { rows } = this.#plan;
+    if (this.#rowsSent !== rows)
+      throw new DomainError('object_corrupt', `The files hold ${this.#rowsSent} rows where ${rows} are recorded.`);
     return null;
   }
 
-  try {
-    checkCancelled();
-    execute(connection, plan, result.address);
-    checkCancelled();
-    checkTypes(plan, result.address);
-    fetchChunk = duckdb.chunkFetcher(result);
-    const texts = plan.columns.flatMap(({ layout }, index) => (layout.kind === 'text' ? [index] : []));
-    if (texts.length > 0) converter = textConverter(result, texts);
-  } catch (error) {
-    close();
-    throw error;
+  /** Frees everything but the connection. */
+  close(): void {
+    this.#current?.release();
+    this.#current = null;
+    this.#converter?.close();
+    this.#converter = null;
+    library().destroyResult(this.#result.address); // Leaves zeros, so a second call does nothing.
   }
-  return { next, close };
+
+  #checkCancelled(): void {
+    if (this.#cancelled()) throw new DomainError('cancelled', 'The read was cancelled.');
+  }
+
+  #fetch(): Chunk | null {
+    const duckdb = library();
+    this.#checkCancelled();
+    const pointer = this.#fetchChunk();
+    if (pointer !== 0) return openChunk(pointer, this.#plan.columns, this.#converter);
+    const failed = duckdb.resultError(this.#result.address);
+    if (failed) throw duckdbError(failed, duckdb.resultErrorType(this.#result.address), this.#plan.lakeRoot);
+    this.#checkCancelled();
+    this.#exhausted = true;
+    return null;
+  }
+
+  /** Rows up to the limits of one message; chunks that are used up are added to `used`. */
+  #gather(used: Chunk[]): Piece[] {
+    const pieces: Piece[] = [];
+    let rows = 0;
+    let bytes = 0;
+    while (rows < batchRowsMax && !(this.#exhausted && this.#current === null)) {
+      const chunk = (this.#current ??= this.#fetch());
+      if (chunk === null) break;
+      const start = this.#currentAt;
+      const wanted = Math.min(chunk.rows - start, batchRowsMax - rows);
+      const fitting = rowsThatFit(chunk, start, wanted, batchBytesMax - bytes);
+      const taken = pieces.length === 0 ? Math.max(1, fitting) : fitting;
+      if (taken === 0) break;
+      pieces.push({ chunk, start, rows: taken });
+      rows += taken;
+      bytes += chunk.bytesOf(start, taken);
+      this.#advance(taken, used);
+    }
+    return pieces;
+  }
+
+  #advance(rows: number, used: Chunk[]): void {
+    this.#currentAt += rows;
+    if (this.#current === null || this.#currentAt < this.#current.rows) return;
+    used.push(this.#current);
+    this.#current = null;
+    this.#currentAt = 0;
+  }
 }
 
 function execute(connection: Pointer, { sql, lakeRoot }: QueryPlan, result: Pointer): void {

@@ -1,5 +1,7 @@
 import { DomainError } from '../../domain/errors.js';
+import type { Frame } from './batch.js';
 import type { ReadDatabase } from './database.js';
+import type { Pointer } from './library.js';
 import { frameAt } from './message.js';
 import type { FromWorker } from './messages.js';
 import type { QueryPlan } from './query.js';
@@ -21,7 +23,7 @@ export interface Batch {
 
 /**
  * The batches of one query, in order; throws what DuckDB says. Leaving it, however that happens, waits until the thread
- * has freed the query. The connection is interrupted only while an answer is owed, because then it is still open.
+ * has freed the query.
  */
 export async function* streamOf(
   database: ReadDatabase,
@@ -29,72 +31,89 @@ export async function* streamOf(
   plan: QueryPlan,
   signal: AbortSignal,
 ): AsyncGenerator<Batch, void, void> {
-  const stream = nextStream++;
-  const flag = new SharedArrayBuffer(4);
-  const answered: FromWorker[] = [];
-  let owed = 0;
-  let closed = false;
-  let wake: () => void = () => undefined;
-  const changed = () => new Promise<void>((resolve) => (wake = resolve));
-  const cancelled = () => new DomainError('cancelled', 'The read was cancelled.');
-
-  let finishing = false;
-  const pull = (spare?: ArrayBuffer): void => {
-    if (finishing) return;
-    owed++;
-    thread.post({ type: 'pull', stream, spare }, spare && [spare]);
-  };
-  const onAnswer = (answer: FromWorker): void => {
-    if (answer.type === 'closed') closed = true;
-    else {
-      owed--;
-      answered.push(answer);
-    }
-    wake();
-  };
-
-  async function* batches(): AsyncGenerator<Batch, void, void> {
-    for (;;) {
-      if (signal.aborted) throw cancelled();
-      const answer = answered.shift();
-      if (!answer) {
-        if (closed) throw new DomainError('internal', 'A reading thread ended.');
-        await changed();
-      } else if (answer.type === 'batch') {
-        const { memory, end } = answer.frame;
-        yield { frame: Buffer.from(memory, frameAt, end - frameAt), release: () => pull(memory) };
-      } else if (answer.type === 'failed') {
-        const { code, detail, data } = answer.failure;
-        throw new DomainError(code, detail, data);
-      } else return;
-    }
-  }
-
-  async function finish(connection: number): Promise<void> {
-    finishing = true;
-    Atomics.store(new Int32Array(flag), 0, 1);
-    while (owed > 0 && !closed) {
-      database.interrupt(connection);
-      const again = setTimeout(() => wake(), interruptEveryMs);
-      await changed();
-      clearTimeout(again);
-    }
-    if (closed) return database.disconnect(connection); // The thread is gone and cannot.
-    thread.post({ type: 'close', stream });
-    while (!closed) await changed();
-  }
-
-  const onAbort = () => wake();
-  const connection = database.connect();
-  thread.attach(stream, onAnswer);
+  const stream = new ThreadStream(database, thread, plan);
+  const onAbort = () => stream.wake();
   signal.addEventListener('abort', onAbort);
   try {
-    thread.post({ type: 'open', stream, connection, plan, cancelled: flag });
-    for (let credit = 0; credit < creditsMax; credit++) pull();
-    yield* batches();
+    for (;;) {
+      if (signal.aborted) throw new DomainError('cancelled', 'The read was cancelled.');
+      const answer = stream.answer();
+      if (answer?.type === 'batch') yield stream.batchOf(answer.frame);
+      else if (answer?.type === 'end') return;
+      else if (answer?.type === 'failed')
+        throw new DomainError(answer.failure.code, answer.failure.detail, answer.failure.data);
+      else await stream.changed();
+    }
   } finally {
     signal.removeEventListener('abort', onAbort);
-    await finish(connection);
-    thread.detach(stream);
+    await stream.finish();
+  }
+}
+
+/** A stream as its thread sees it: what is owed by it, what it has answered, and its connection. */
+class ThreadStream {
+  readonly #database: ReadDatabase;
+  readonly #thread: Thread;
+  readonly #id = nextStream++;
+  readonly #connection: Pointer;
+  readonly #cancelled = new SharedArrayBuffer(4);
+  readonly #answers: FromWorker[] = [];
+  #owed = 0;
+  #finishing = false;
+  #closed = false;
+  wake: () => void = () => undefined;
+
+  constructor(database: ReadDatabase, thread: Thread, plan: QueryPlan) {
+    this.#database = database;
+    this.#thread = thread;
+    this.#connection = database.connect();
+    thread.attach(this.#id, (answer) => this.#take(answer));
+    thread.post({ type: 'open', stream: this.#id, connection: this.#connection, plan, cancelled: this.#cancelled });
+    for (let credit = 0; credit < creditsMax; credit++) this.#pull();
+  }
+
+  answer(): FromWorker | undefined {
+    return this.#answers.shift();
+  }
+
+  /** Resolves when something was answered, or somebody woke us. */
+  changed(): Promise<void> {
+    return new Promise((resolve) => (this.wake = resolve));
+  }
+
+  batchOf({ memory, end }: Frame): Batch {
+    return { frame: Buffer.from(memory, frameAt, end - frameAt), release: () => this.#pull(memory) };
+  }
+
+  /** Frees all. The connection is interrupted only while an answer is owed, because then it is still open. */
+  async finish(): Promise<void> {
+    this.#finishing = true;
+    Atomics.store(new Int32Array(this.#cancelled), 0, 1);
+    while (this.#owed > 0 && !this.#closed) {
+      this.#database.interrupt(this.#connection);
+      const again = setTimeout(() => this.wake(), interruptEveryMs);
+      await this.changed();
+      clearTimeout(again);
+    }
+    if (this.#closed)
+      this.#database.disconnect(this.#connection); // The thread is gone and cannot.
+    else this.#thread.post({ type: 'close', stream: this.#id });
+    while (!this.#closed) await this.changed();
+    this.#thread.detach(this.#id);
+  }
+
+  #pull(spare?: ArrayBuffer): void {
+    if (this.#finishing) return;
+    this.#owed++;
+    this.#thread.post({ type: 'pull', stream: this.#id, spare }, spare && [spare]);
+  }
+
+  #take(answer: FromWorker): void {
+    if (answer.type === 'closed') this.#closed = true;
+    else {
+      this.#owed--;
+      this.#answers.push(answer);
+    }
+    this.wake();
   }
 }

@@ -2,7 +2,7 @@ import { parentPort } from 'node:worker_threads';
 import { failureOf, type Failure } from './failure.js';
 import { holdHandle, library, setPointer, type Pointer } from './library.js';
 import type { FromWorker, ToWorker } from './messages.js';
-import { openQuery, type Query } from './query.js';
+import { Query } from './query.js';
 
 /** A thread that reads: DuckDB is called synchronously, one batch a message, so streams of one thread take turns. */
 interface Stream {
@@ -50,7 +50,7 @@ port.on('message', (message: ToWorker) => {
     case 'open': {
       const flag = new Int32Array(message.cancelled);
       const { connection, plan } = message;
-      const open = () => openQuery(connection, plan, () => Atomics.load(flag, 0) === 1);
+      const open = () => new Query(connection, plan, () => Atomics.load(flag, 0) === 1);
       streams.set(message.stream, { connection, open, query: null, failure: null });
       break;
     }
