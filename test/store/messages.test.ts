@@ -1,0 +1,137 @@
+import type { InferenceLogRow } from '../../domain/serving.js';
+import { anonymous } from '../../domain/principal.js';
+import type { Database } from '../../store/db.js';
+import { claimKey, recordAnswer, releaseKey } from '../../store/idempotency.js';
+import { listLabels, putLabels, readInferenceLog } from '../../store/inference.js';
+import { drainOne } from '../../store/outbox.js';
+import { serving } from '../../store/serving.js';
+import { withDatabase } from '../support/database.js';
+import { day, project, race } from './samples.js';
+
+let db: Database;
+let close: () => Promise<void>;
+beforeEach(async () => ({ db, close } = await withDatabase()));
+afterEach(() => close());
+
+describe('idempotency keys', () => {
+  const claim = (fingerprint = 'body') => claimKey(db, project, 'key', fingerprint);
+
+  test('of eight equal requests at once one runs, the others are told that it does', async () => {
+    const { values, codes } = await race(8, () => claim());
+    expect(values).toEqual([null]);
+    expect(codes).toEqual(Array.from({ length: 7 }, () => 'idempotency_key_running'));
+  });
+
+  test('a repeat gets the recorded answer, byte for byte', async () => {
+    await claim();
+    await recordAnswer(db, project, 'key', { status: 201, response: { run: 'r', list: [1, null] } });
+    expect(await claim()).toEqual({ status: 201, response: { run: 'r', list: [1, null] } });
+    expect(await claim()).toEqual({ status: 201, response: { run: 'r', list: [1, null] } });
+  });
+
+  test('another request under the key is refused, answered or not', async () => {
+    await claim();
+    await expect(claim('other')).rejects.toMatchObject({ code: 'idempotency_key_reused' });
+    await recordAnswer(db, project, 'key', { status: 204, response: undefined });
+    await expect(claim('other')).rejects.toMatchObject({ code: 'idempotency_key_reused' });
+    expect(await claim()).toEqual({ status: 204, response: null });
+  });
+
+  test('a request that failed gives its key back, an answered one keeps it', async () => {
+    await claim();
+    await releaseKey(db, project, 'key');
+    expect(await claim('other')).toBeNull();
+    await recordAnswer(db, project, 'key', { status: 200, response: 1 });
+    await releaseKey(db, project, 'key');
+    expect(await claim('other')).toEqual({ status: 200, response: 1 });
+  });
+
+  test('a request that died unanswered is run again after a minute', async () => {
+    await claim();
+    await db.query("UPDATE idempotency_keys SET created_at = created_at - interval '61 seconds'");
+    const { values, codes } = await race(4, () => claim());
+    expect([values, codes.length]).toEqual([[null], 3]);
+  });
+
+  test('a key that is given back while others ask is claimed by one at a time', async () => {
+    let running = 0;
+    const request = async () => {
+      if ((await claim()) !== null) throw new Error('There is no answer.');
+      expect(++running).toBe(1);
+      running--;
+      await releaseKey(db, project, 'key');
+    };
+    for (let round = 0; round < 20; round++) {
+      const { codes } = await race(6, request);
+      expect(codes.filter((code) => code !== 'idempotency_key_running')).toEqual([]);
+    }
+  });
+});
+
+describe('the outbox', () => {
+  const put = (monitor: string) =>
+    db.query('INSERT INTO outbox (project, topic, payload) VALUES ($1, $2, $3)', [
+      project,
+      'monitor_changed',
+      JSON.stringify({ monitor }),
+    ]);
+
+  test('two who drain it handle each message once, oldest first', async () => {
+    for (let at = 0; at < 20; at++) await put(String(at));
+    const handled: string[] = [];
+    const drain = async () => {
+      while (await drainOne(db, async ({ payload }) => void handled.push(payload.monitor ?? '')));
+    };
+    await Promise.all([drain(), drain()]);
+    expect(handled.map(Number).sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, at) => at));
+  });
+
+  test('a message whose handling failed is handled again', async () => {
+    await put('one');
+    await expect(drainOne(db, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+    const again: unknown[] = [];
+    expect(await drainOne(db, async ({ payload }) => void again.push(payload))).toBe(true);
+    expect(again).toEqual([{ monitor: 'one' }]);
+    expect(await drainOne(db, async () => undefined)).toBe(false);
+  });
+});
+
+describe('labels and the inference log', () => {
+  test('a later upload corrects an earlier one, and within an upload the one known last counts', async () => {
+    const put = (...labels: [number, boolean, number][]) =>
+      putLabels(
+        db,
+        project,
+        'lateness',
+        labels.map(([id, label, known]) => ({ key: { flight_id: id }, label, knownAt: day(known) })),
+        anonymous,
+      );
+    await put([1, true, 1], [2, false, 3], [2, true, 2]);
+    await put([1, false, 4]);
+    expect(await listLabels(db, project, 'lateness', 10)).toEqual([
+      { key: { flight_id: 1 }, label: false, knownAt: day(4) },
+      { key: { flight_id: 2 }, label: false, knownAt: day(3) },
+    ]);
+    expect(await listLabels(db, project, 'other', 10)).toEqual([]);
+  });
+
+  const row = (rowIndex: number, output: number, number = 1): InferenceLogRow => ({
+    ...{ project, endpoint: 'lateness', version: 1, requestId: 'request', rowIndex },
+    ...{ eventTime: day(number), loggedAt: day(number + 1), inputs: [1.5, null], output, key: { flight_id: rowIndex } },
+  });
+  const window = { start: day(1), end: day(3) };
+
+  test.each([0.25, NaN, Infinity, -Infinity])('an answer of %d is logged as it was given', async (output) => {
+    await serving(db).appendLog([row(0, output)]);
+    expect(await readInferenceLog(db, project, 'lateness', window, 10)).toEqual([row(0, output)]);
+  });
+
+  test('a row is logged once, and read page by page within a half-open window', async () => {
+    const rows = [row(0, 0.1), row(1, 0.2), row(2, 0.3, 2), row(3, 0.4, 3)];
+    await serving(db).appendLog(rows);
+    await serving(db).appendLog(rows);
+    const first = await readInferenceLog(db, project, 'lateness', window, 2);
+    expect(first).toEqual(rows.slice(0, 2));
+    expect(await readInferenceLog(db, project, 'lateness', window, 2, first[1])).toEqual([rows[2]]);
+  });
+});
