@@ -308,7 +308,7 @@ export const errorTable = {
   no_live_instance: {
     ...unavailable,
     title: 'No inference instance is live.',
-    help: 'Start eider serve; rollouts wait for it.',
+    help: 'Start an inference process; rollouts wait for it.',
   },
   instance_starting: {
     ...unavailable,
@@ -389,7 +389,7 @@ export const errorTable = {
   worker_unreachable: {
     ...unavailable,
     title: 'No worker did the work in time.',
-    help: 'Check that eider worker runs, on the same task queue as the API.',
+    help: 'Check that a worker runs, on the same task queue as the API.',
   },
   schedule_not_ready: {
     ...unavailable,
