@@ -1,4 +1,3 @@
-import { driftOf } from '../domain/decide/drift.js';
 import { findingsOf, judgeAlert, resolution } from '../domain/decide/monitoring.js';
 import type { Window } from '../domain/features.js';
 import { shortInstant, type Instant, type ProjectName } from '../domain/ids.js';
@@ -19,7 +18,6 @@ import {
 } from '../store/monitoring.js';
 import { getResource } from '../store/resources.js';
 import { DomainError } from '../domain/errors.js';
-import type { Dependencies } from './dependencies.js';
 import { beating } from './heartbeat.js';
 import { observeDrift, observeLabels, type ObservationDependencies } from './observations.js';
 
@@ -119,7 +117,7 @@ async function judgeTick(
   signal: AbortSignal,
 ): Promise<JudgedTick> {
   const { db, engine } = dependencies;
-  const { project, monitor, asOf, principal, workflowId } = input;
+  const { project, monitor, asOf, workflowId } = input;
   const { spec } = await getResource(db, project, 'Monitor', monitor);
   const window = windowBefore(spec.window, asOf);
   const observed = await engine.session(
