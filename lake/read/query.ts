@@ -15,6 +15,8 @@ export interface QueryPlan {
 }
 
 const batchRowsMax = 65_536;
+/** So that the client has something to do while the second batch is made. */
+const firstBatchRowsMax = 8_192;
 /** Some gRPC clients accept no message over 4 MiB; larger ones are slower too. */
 const batchBytesMax = 3 * 2 ** 20;
 
@@ -95,13 +97,14 @@ export class Query {
   /** Rows up to the limits of one message; chunks that are used up are added to `used`. */
   #gather(used: Chunk[]): Piece[] {
     const pieces: Piece[] = [];
+    const rowsMax = this.#rowsSent === 0 ? firstBatchRowsMax : batchRowsMax;
     let rows = 0;
     let bytes = 0;
-    while (rows < batchRowsMax && !(this.#exhausted && this.#current === null)) {
+    while (rows < rowsMax && !(this.#exhausted && this.#current === null)) {
       const chunk = (this.#current ??= this.#fetch());
       if (chunk === null) break;
       const start = this.#currentAt;
-      const wanted = Math.min(chunk.rows - start, batchRowsMax - rows);
+      const wanted = Math.min(chunk.rows - start, rowsMax - rows);
       const fitting = rowsThatFit(chunk, start, wanted, batchBytesMax - bytes);
       const taken = pieces.length === 0 ? Math.max(1, fitting) : fitting;
       if (taken === 0) break;
