@@ -11,9 +11,12 @@ import { DATABASE } from './tokens.js';
 const edgesMax = 5_000;
 
 const LineageQuery = z.strictObject({
-  direction: z.enum(['backward', 'forward']).default('backward').describe('What it was made from, or what was made from it.'),
+  direction: z
+    .enum(['backward', 'forward'])
+    .default('backward')
+    .describe('What it was made from, or what was made from it.'),
   limit: z.coerce.number().int().min(1).max(edgesMax).default(1000).describe('Edges at most.'),
-}); // prettier-ignore
+});
 type LineageQuery = z.infer<typeof LineageQuery>;
 
 const NodeKind = z.string().regex(/^[a-z_]{1,40}$/, 'must be a kind such as run, version or training_set');

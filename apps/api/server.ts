@@ -1,6 +1,7 @@
 import type { LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import 'reflect-metadata';
@@ -8,6 +9,7 @@ import type { Logger } from '../log.js';
 import { ApiModule, type ApiDependencies } from './api.module.js';
 import { serveDocs } from './docs.js';
 import { Metrics } from './metrics.js';
+import { edgeError, problemOf, problemType } from './problem.js';
 import { rewriteUrl } from './project.js';
 
 const bodyBytesMax = 4 * 1024 * 1024;
@@ -26,6 +28,11 @@ export async function createApi(dependencies: ApiDependencies): Promise<NestFast
     routerOptions: { maxParamLength: parameterLengthMax },
     rewriteUrl: (request: IncomingMessage) => rewriteUrl(request.url ?? '/'),
     genReqId: requestId,
+    // Addresses that cannot be decoded do not reach a route, nor the filter of Nest.
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      const problem = problemOf(edgeError(error, `${request.method} ${request.raw.url}`), request.id);
+      void reply.code(problem.status).header('x-request-id', request.id).type(problemType).send(problem);
+    },
   });
   const server = adapter.getInstance();
   // Only JSON is read: a web page elsewhere cannot post it without asking, and asking (CORS) is not answered.

@@ -155,7 +155,10 @@ export async function cancelWorkflow(
 const statusOf = (name: string): WorkflowStatus => name.toLowerCase() as WorkflowStatus;
 function temporalStatus(status: WorkflowStatus): string {
   if (status === 'cancelled') return 'Canceled';
-  return status.split('_').map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join(''); // prettier-ignore
+  return status
+    .split('_')
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join('');
 }
 
 function rowOf(temporal: Temporal, info: Omit<WorkflowExecutionInfo, 'raw'>): WorkflowRow {

@@ -10,11 +10,21 @@ import { Temporal } from './temporal.js';
 import { cancelWorkflow, listWorkflows, workflowState, workflowStatuses } from './workflow-state.js';
 
 const WorkflowsQuery = PageQuery.extend({
-  after: z.string().regex(/^[\w-]+$/, 'is not the `next` of a page').max(10_000).optional(),
+  after: z
+    .string()
+    .regex(/^[\w-]+$/, 'is not the `next` of a page')
+    .max(10_000)
+    .optional(),
   status: z.enum(workflowStatuses).optional(),
-  type: z.string().regex(/^\w{1,100}$/, 'must be the name of a workflow').optional(),
-  resource: z.string().regex(/^[A-Za-z]+\/[a-z0-9_]+$/, 'must be Kind/name').optional(),
-}); // prettier-ignore
+  type: z
+    .string()
+    .regex(/^\w{1,100}$/, 'must be the name of a workflow')
+    .optional(),
+  resource: z
+    .string()
+    .regex(/^[A-Za-z]+\/[a-z0-9_]+$/, 'must be Kind/name')
+    .optional(),
+});
 type WorkflowsQuery = z.infer<typeof WorkflowsQuery>;
 
 const WorkflowId = z.string().min(1).max(255).describe('Url-encoded: workflow ids contain slashes.');

@@ -182,7 +182,18 @@ const listings: Readonly<Record<string, Listing>> = {
 };
 
 /** What can be listed beside the kinds of resources. */
-export const listingNames = ['projects', 'datasets', 'runs', 'workflows', 'versions', 'aliases', 'windows', 'ticks', 'findings', 'alerts']; // prettier-ignore
+export const listingNames = [
+  'projects',
+  'datasets',
+  'runs',
+  'workflows',
+  'versions',
+  'aliases',
+  'windows',
+  'ticks',
+  'findings',
+  'alerts',
+];
 
 export const findListing = (text: string): Listing | null => listings[plainName(text)] ?? null;
 

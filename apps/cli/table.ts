@@ -10,7 +10,15 @@ export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]
   const right = columns.map((_, at) => cells.every((row) => typeof row[at] === 'number' || row[at] === empty));
   const lines = [columns.map(([heading]) => heading), ...cells.map((row) => row.map(text))];
   const widths = columns.map((_, at) => Math.max(...lines.map((line) => line[at]?.length ?? 0)));
-  return lines.map((line) => `${line.map((cell, at) => pad(cell, widths[at] ?? 0, right[at])).join('  ').trimEnd()}\n`).join(''); // prettier-ignore
+  return lines
+    .map(
+      (line) =>
+        `${line
+          .map((cell, at) => pad(cell, widths[at] ?? 0, right[at]))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('');
 }
 
 const pad = (cell: string, width: number, right = false): string => (right ? cell.padStart(width) : cell.padEnd(width));
@@ -25,7 +33,10 @@ export function figure(value: number | null | undefined): string {
 /** `2001-03-05`, or with the time when it is not midnight. */
 export function moment(at: string | null | undefined): string {
   if (!at) return empty;
-  return at.replace(/T00:00:00\.000000Z$/, '').replace('T', ' ').replace(/(:\d{2})\.\d+Z$/, '$1'); // prettier-ignore
+  return at
+    .replace(/T00:00:00\.000000Z$/, '')
+    .replace('T', ' ')
+    .replace(/(:\d{2})\.\d+Z$/, '$1');
 }
 
 export function bytes(value: number): string {

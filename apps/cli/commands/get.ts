@@ -31,7 +31,10 @@ async function get(session: Session, { limit }: { limit: number }, kindName = ''
   if (kind && name !== undefined) return describe(session, {}, kind, name);
   const listing = kind ? resourceListing(kind) : findListing(kindName);
   if (!listing)
-    throw new DomainError('request_invalid', `"${kindName}" is neither one of ${kinds.join(', ')} nor of ${listingNames.join(', ')}.`); // prettier-ignore
+    throw new DomainError(
+      'request_invalid',
+      `"${kindName}" is neither one of ${kinds.join(', ')} nor of ${listingNames.join(', ')}.`,
+    );
   if (listing.of === null && name !== undefined) return describe(session, {}, kindName, name);
   if (listing.of !== null && name === undefined)
     throw new DomainError(
@@ -72,7 +75,10 @@ async function describe(session: Session, _options: unknown, kindName = '', name
   const kind = findKind(kindName);
   const read = kind ? sole(kindPaths[kind] ?? `/resources/${kind}`) : things[plainName(kindName)];
   if (!read)
-    throw new DomainError('request_invalid', `"${kindName}" is neither one of ${kinds.join(', ')} nor of ${Object.keys(things).join(', ')}.`); // prettier-ignore
+    throw new DomainError(
+      'request_invalid',
+      `"${kindName}" is neither one of ${kinds.join(', ')} nor of ${Object.keys(things).join(', ')}.`,
+    );
   const found = await read(session, name);
   const more = kind === 'Model' ? await aboutModel(session, name) : {};
   session.answer({ ...found, ...more }, () => text({ ...found, ...more }));

@@ -21,7 +21,12 @@ interface FilesOption {
 
 const filesOption = ['-f, --filename <path...>', 'YAML files, or folders of them'] as const;
 const signs = { created: '+', updated: '~', restored: '~', unchanged: '=' } as const;
-const unsaid = { created: 'will be created', updated: 'will change', restored: 'will be as it was in', unchanged: 'is unchanged' }; // prettier-ignore
+const unsaid = {
+  created: 'will be created',
+  updated: 'will change',
+  restored: 'will be as it was in',
+  unchanged: 'is unchanged',
+};
 const said = { created: 'created', updated: 'updated', restored: 'back to', unchanged: 'unchanged' };
 
 export function registerResources(program: Command): void {
@@ -57,7 +62,9 @@ async function plan(session: Session, { filename }: FilesOption): Promise<void> 
       ...(await changedFields(session, change, resources[at] as Resource)),
     ]),
   );
-  const problems = planned.problems.map(({ kind, name, field, detail, code }) => `! ${kind} ${name} ${field}: ${detail} (${code})`); // prettier-ignore
+  const problems = planned.problems.map(
+    ({ kind, name, field, detail, code }) => `! ${kind} ${name} ${field}: ${detail} (${code})`,
+  );
   session.answer(planned, () => `${[...blocks.flat(), ...problems].join('\n')}\n`);
   if (planned.problems.length > 0) process.exitCode = 1;
 }
