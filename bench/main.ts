@@ -1,0 +1,60 @@
+import { writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { tableLines } from '../apps/cli/story.js';
+import { loadConfig } from '../apps/config.js';
+import { featuresBench } from './features.js';
+import { isMet, type Figure } from './figure.js';
+import { flightBench } from './flight.js';
+import { serveBench } from './serve.js';
+
+/** `npm run bench [NAME …]`: every figure beside a peer's in the same run; fails when a target is missed. */
+const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
+  features: featuresBench,
+  flight: () => flightBench(),
+  serve: serveBench,
+};
+
+const shown = (value: number | null) =>
+  value === null ? null : value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+const targetText = ({ target }: Figure): string | null =>
+  target === null ? null : 'atMost' in target ? `≤ ${target.atMost}` : `≥ ${target.atLeast}`;
+
+function tableOf(figures: readonly Figure[]): string {
+  const columns = ['figure', 'unit', 'ours', 'peer', 'judged', 'target', 'met', 'beside'];
+  return tableLines(
+    columns,
+    figures.map((one) => [
+      one.name,
+      one.unit,
+      shown(one.ours),
+      shown(one.peer),
+      shown(one.judged),
+      targetText(one),
+      isMet(one) ? 'yes' : 'NO',
+      one.beside,
+    ]),
+  ).join('\n');
+}
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !(name in benches));
+if (unknown.length > 0) {
+  process.stderr.write(`There is no bench ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}.\n`);
+  process.exit(1);
+}
+const figures: Figure[] = [];
+for (const [name, run] of Object.entries(benches)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  process.stderr.write(`bench ${name}\n`);
+  figures.push(...(await run()));
+}
+const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}, ${new Date().toISOString().slice(0, 10)}`;
+const table = tableOf(figures);
+process.stdout.write(`${machine}\n${table}\n`);
+if (wanted.length === 0)
+  await writeFile(
+    join(loadConfig().projectRoot, 'docs/bench.md'),
+    `# Bench\n\nWritten by \`npm run bench\`. Both cores are shared by servers and clients.\n\n${machine}\n\n\`\`\`\n${table}\n\`\`\`\n`,
+  );
+process.exit(figures.every(isMet) ? 0 : 1);

@@ -1,0 +1,65 @@
+import { Agent, request } from 'node:http';
+
+/** Requests at a fixed rate, whether the server keeps up or not (an open loop), over connections that stay open. */
+export interface Load {
+  readonly url: string;
+  readonly path: string;
+  /** Sent in turn. */
+  readonly bodies: readonly string[];
+  readonly perSecond: number;
+  readonly seconds: number;
+}
+
+export interface Latencies {
+  /** Milliseconds, sorted, each from the moment the request was due to the end of its answer. */
+  readonly sorted: readonly number[];
+  readonly failed: number;
+}
+
+/** How long before a request is due the wait stops trusting timers, which come up to a millisecond late. */
+const fineMs = 1.5;
+
+/** Counting from when a request was due, not from when it was sent, lets a stalled server show in every request it delays. */
+export async function runLoad({ url, path, bodies, perSecond, seconds }: Load): Promise<Latencies> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+  const latencies: number[] = [];
+  let failed = 0;
+  const total = perSecond * seconds;
+  const answers: Promise<void>[] = [];
+  const start = performance.now() + 10;
+  for (let index = 0; index < total; index++) {
+    const due = start + (index * 1000) / perSecond;
+    await waitFor(due);
+    const body = bodies[index % bodies.length] ?? '';
+    const answer = post(agent, `${url}${path}`, body).then((ok) => {
+      latencies.push(performance.now() - due);
+      if (!ok) failed++;
+    });
+    answers.push(answer);
+  }
+  await Promise.all(answers);
+  agent.destroy();
+  return { sorted: latencies.sort((a, b) => a - b), failed };
+}
+
+export const quantile = (sorted: readonly number[], share: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+
+async function waitFor(due: number): Promise<void> {
+  const far = due - performance.now() - fineMs;
+  if (far > 0) await new Promise((resolve) => setTimeout(resolve, far));
+  while (performance.now() < due) await new Promise((resolve) => setImmediate(resolve));
+}
+
+function post(agent: Agent, url: string, body: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+    const asked = request(url, { method: 'POST', agent, headers }, (response) => {
+      response.resume();
+      response.on('end', () => resolve(response.statusCode === 200));
+      response.on('error', () => resolve(false));
+    });
+    asked.on('error', () => resolve(false));
+    asked.end(body);
+  });
+}
