@@ -86,6 +86,26 @@ test('pages and files that pages, errors and sources speak of exist', () => {
   expect([...named, ...paths].filter(({ target }) => !there(target))).toEqual([]);
 });
 
+test('the files of every capability that CONTRIBUTING names exist', () => {
+  const table = read('CONTRIBUTING.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| '));
+  const header = table.findIndex((line) => line.startsWith('| | `domain/`'));
+  const cells = (line = '') => line.split('|').slice(1, -1);
+  const folders = cells(table[header]).map((cell) => /`(.*)\/`/.exec(cell)?.[1] ?? '');
+  const named = table
+    .slice(header + 2)
+    .flatMap((line) =>
+      cells(line).flatMap((cell, column) =>
+        [...cell.matchAll(/`([^`]+)`/g)].map(
+          ([, name]) => `${folders[column]}/${name}${folders[column] === 'apps/api' ? '.controller' : ''}.ts`,
+        ),
+      ),
+    );
+  expect(named.length).toBeGreaterThan(30);
+  expect(named.filter((file) => !existsSync(join(projectRoot, file)))).toEqual([]);
+});
+
 test('every YAML block of every page parses, and holds resources where it has a kind', () => {
   for (const page of pages)
     for (const block of blocks(read(page), 'yaml'))
