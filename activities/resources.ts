@@ -1,10 +1,11 @@
 import type { CheckResources, Problem } from '../domain/check.js';
-import { isDomainError } from '../domain/errors.js';
+import type { Column } from '../domain/features.js';
+import { DomainError, isDomainError } from '../domain/errors.js';
 import { durationMicros } from '../domain/instants.js';
 import type { Kind, Resource, Revision } from '../domain/resources.js';
 import { inputColumn } from '../domain/resources.js';
-import type { Session } from '../lake/duckdb.js';
-import { describeSource, sourceFiles, sourceRelation } from '../lake/sources.js';
+import { quoteName, type Session } from '../lake/duckdb.js';
+import { describeSource, knownAtColumn, sourceFiles, sourceRelation } from '../lake/sources.js';
 import { checkSelect, describeSelect, requireColumns, type NamedRelation } from '../lake/sql.js';
 import { loadTrainer, trainerParameters } from '../programs/trainer.js';
 import { listResources } from '../store/resources.js';
@@ -19,7 +20,11 @@ export const resourceActivities = (dependencies: ResourceDependencies) => ({
     const active = await listResources(dependencies.db, project);
     const known = new Map<string, Declared>(active.map((one) => [`${one.kind}/${one.name}`, one]));
     for (const one of resources) known.set(`${one.kind}/${one.name}`, one);
-    const find: Find = (kind, name) => known.get(`${kind}/${name}`) as Extract<Resource, { kind: typeof kind }>;
+    const find: Find = (kind, name) => {
+      const found = known.get(`${kind}/${name}`);
+      if (found) return found as Extract<Resource, { kind: typeof kind }>;
+      throw new DomainError('reference_unknown', `There is no ${kind} "${name}".`, { kind, name });
+    };
     return dependencies.engine.session(async (session) => {
       const problems: Problem[] = [];
       for (const resource of resources) {
@@ -46,6 +51,8 @@ async function check(
       case 'Source':
         field = 'spec.path';
         await checkSource(dependencies, session, resource);
+        field = 'spec.knownAt';
+        await checkKnownAt(dependencies, session, resource);
         break;
       case 'FeatureView':
         field = 'spec.sql';
@@ -83,12 +90,34 @@ async function relationOf({ roots }: ResourceDependencies, source: Named<'Source
 }
 
 async function checkSource({ roots }: ResourceDependencies, session: Session, source: Named<'Source'>): Promise<void> {
-  const revision = asRevision(source);
+  // The known-at is not the file's: it is tried after this.
+  const revision = asRevision({ ...source, spec: { ...source.spec, knownAt: undefined } });
   const columns = await describeSource(session, revision, await sourceFiles(revision, roots));
-  const eventTime = columns.find((column) => column.name === source.spec.eventTime);
-  requireColumns(columns, [{ name: source.spec.eventTime, purpose: 'the event time' }]);
-  if (!eventTime?.type.startsWith('TIMESTAMP'))
-    requireColumns([], [{ name: source.spec.eventTime, purpose: `a timestamp (it is ${eventTime?.type})` }]);
+  requireTimestamp(columns, source.spec.eventTime, 'the event time');
+}
+
+async function checkKnownAt(
+  dependencies: ResourceDependencies,
+  session: Session,
+  source: Named<'Source'>,
+): Promise<void> {
+  const { knownAt } = source.spec;
+  if (knownAt === undefined) return;
+  await checkSelect(session, `SELECT (${knownAt}\n) FROM ${quoteName(source.name)}`, [source.name]);
+  const { name, relation } = await relationOf(dependencies, source);
+  const columns = await describeSelect(session, `SELECT ${knownAtColumn} FROM ${quoteName(name)}`, [
+    { name, relation },
+  ]);
+  requireTimestamp(columns, knownAtColumn, 'the known-at');
+}
+
+function requireTimestamp(columns: readonly Column[], name: string, purpose: string): void {
+  const column = columns.find((one) => one.name === name);
+  requireColumns(columns, [{ name, purpose }]);
+  if (!column?.type.startsWith('TIMESTAMP'))
+    throw new DomainError('sql_invalid', `${purpose} "${name}" must be a timestamp; it is ${column?.type}.`, {
+      columns,
+    });
 }
 
 async function checkView(

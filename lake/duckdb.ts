@@ -86,5 +86,6 @@ function sessionOf(connection: DuckDBConnection, signal?: AbortSignal): Session 
   };
 }
 
+/** By its shape, not its class: an error of the binding may come from another realm. */
 const firstLine = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).split('\n\n')[0] ?? 'unknown';
+  String((error as { message?: unknown }).message ?? error).split('\n\n')[0] ?? 'unknown';

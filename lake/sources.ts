@@ -73,7 +73,8 @@ export function sourceRelation(source: Source, files: readonly string[], slice?:
   const where = slice
     ? ` WHERE ${quoteName(eventTime)} >= ${timestamp(slice.start)} AND ${quoteName(eventTime)} < ${timestamp(slice.end)}`
     : '';
-  const known = `${knownAt ?? quoteName(eventTime)} AS ${knownAtColumn}`;
+  // The line break ends a comment in the expression.
+  const known = `(${knownAt ?? quoteName(eventTime)}\n) AS ${knownAtColumn}`;
   return `(SELECT *, ${known} FROM (SELECT *${number} FROM ${reader})${where})`;
 }
 

@@ -24,7 +24,8 @@ import {
 import { serving } from '../../store/serving.js';
 import { until } from '../../programs/waiting.js';
 import { withDatabase } from '../support/database.js';
-import { candidateOf, day, project, race, registered, startedRun } from './samples.js';
+import { race } from '../support/race.js';
+import { candidateOf, day, project, registered, startedRun } from './samples.js';
 
 let db: Database;
 let close: () => Promise<void>;

@@ -6,7 +6,8 @@ import { listLabels, putLabels, readInferenceLog } from '../../store/inference.j
 import { drainOne } from '../../store/outbox.js';
 import { serving } from '../../store/serving.js';
 import { withDatabase } from '../support/database.js';
-import { day, project, race } from './samples.js';
+import { race } from '../support/race.js';
+import { day, project } from './samples.js';
 
 let db: Database;
 let close: () => Promise<void>;

@@ -17,7 +17,8 @@ import {
   type Tick,
 } from '../../store/monitoring.js';
 import { withDatabase } from '../support/database.js';
-import { day, project, race, registered } from './samples.js';
+import { race } from '../support/race.js';
+import { day, project, registered } from './samples.js';
 
 let db: Database;
 let close: () => Promise<void>;

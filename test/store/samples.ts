@@ -88,12 +88,3 @@ export async function registered(db: Database, asOf = day(1)): Promise<ModelVers
   const { run } = await startedRun(db, asOf);
   return registerVersion(db, project, candidateOf(run.id, run.id), anonymous);
 }
-
-/** Starts everything at once and says what came of each. */
-export async function race<Value>(count: number, work: (at: number) => Promise<Value>) {
-  const settled = await Promise.allSettled(Array.from({ length: count }, (_, at) => work(at)));
-  return {
-    values: settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])),
-    codes: settled.flatMap((one) => (one.status === 'rejected' ? [(one.reason as { code?: string }).code] : [])),
-  };
-}

@@ -13,7 +13,8 @@ import {
 import { applyResources } from '../../store/resources.js';
 import { tables } from '../../store/tables.js';
 import { withDatabase } from '../support/database.js';
-import { commitOf, day, flights, project, race, staged, view } from './samples.js';
+import { race } from '../support/race.js';
+import { commitOf, day, flights, project, staged, view } from './samples.js';
 
 let db: Database;
 let close: () => Promise<void>;

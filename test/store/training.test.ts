@@ -22,7 +22,8 @@ import {
   type Evaluation,
 } from '../../store/training.js';
 import { withDatabase } from '../support/database.js';
-import { day, project, race, runKey, startedRun, trained } from './samples.js';
+import { race } from '../support/race.js';
+import { day, project, runKey, startedRun, trained } from './samples.js';
 
 let db: Database;
 let close: () => Promise<void>;
