@@ -14,7 +14,9 @@ export function instant(text: string): Instant {
   const [, day, minutes = '00:00', seconds = '00', fraction = '', zone = 'Z'] = match;
   const offset = zone === 'Z' || zone.includes(':') ? zone : `${zone.slice(0, 3)}:${zone.slice(3)}`;
   const ms = Date.parse(`${day}T${minutes}:${seconds}${offset}`);
-  if (Number.isNaN(ms)) throw new DomainError('request_invalid', `"${text}" is not a real date.`, { text });
+  // Date.parse takes February 30 for March 2.
+  if (Number.isNaN(ms) || new Date(`${day}T00:00Z`).toISOString().slice(0, 10) !== day)
+    throw new DomainError('request_invalid', `"${text}" is not a real date.`, { text });
   return fromMicros(ms * 1000 + Number(fraction.padEnd(6, '0')));
 }
 

@@ -29,7 +29,18 @@ export function standIns(db: Database) {
     const beating = setInterval(() => Context.current().heartbeat(), 200);
     await Promise.race([gate, Context.current().cancelled]).finally(() => clearInterval(beating));
   };
+  const untilStopped = async () => {
+    const beating = setInterval(() => Context.current().heartbeat(), 200);
+    await Context.current().cancelled.finally(() => clearInterval(beating));
+  };
+  const notServing = async () => {
+    throw new DomainError('endpoint_not_serving', 'Nothing is deployed here.');
+  };
   const activities = {
+    scoreWindow: untilStopped,
+    planTick: notServing,
+    announceRollout: notServing,
+    closeRollout: async () => undefined,
     async checkResources({ resources }: CheckResources): Promise<Problem[]> {
       return resources.flatMap(({ kind, name, ...one }) =>
         one.description?.startsWith('refuse')
