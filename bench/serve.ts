@@ -22,6 +22,7 @@ import { migrate, openDatabase } from '../store/db.js';
 import type { Database } from '../store/db.js';
 import { announceRollout, instanceStates, shiftTraffic } from '../store/deployment.js';
 import { createProject } from '../store/resources.js';
+import { median } from './figure.js';
 import type { Figure } from './figure.js';
 import { quantile, runLoad } from './serve-load.js';
 
@@ -31,16 +32,17 @@ const signature: Signature = {
   inputs: [{ name: 'input', datatype: 'FP32', shape: [-1, columns.length], columns }],
   outputs: [{ name: 'prediction', datatype: 'FP32', shape: [-1] }],
 };
-const rate = { perSecond: 200, seconds: 10 };
+const rate = { perSecond: 200, seconds: 2 };
+const roundsDefault = 5;
 const warmUp = { perSecond: 200, seconds: 3 };
 const startMs = 60_000;
 const p99MsTarget = 5;
 
 /**
  * One row a request over REST at 200 requests/s, with the inference log on PostgreSQL with fsync: an instance in a process of
- * its own, a forest of 100 trees. Throws when a request fails or a row is missing from the log.
+ * its own, a forest of 100 trees. The median of the rounds counts, so that a disturbance from outside does not decide. Throws when a request fails or a row is missing from the log.
  */
-export async function serveBench(): Promise<Figure[]> {
+export async function serveBench(rounds = roundsDefault): Promise<Figure[]> {
   const home = await mkdtemp(join(tmpdir(), 'eider-bench-'));
   const running: Launched[] = [];
   const start = async (program: Program) => {
@@ -57,7 +59,7 @@ export async function serveBench(): Promise<Figure[]> {
     const inputs = await register(db, home);
     await start(instanceProgram(home, port, databaseUrl));
     await deploy(db);
-    const figures = await measure(db, `http://127.0.0.1:${port}`, inputs);
+    const figures = await measure(db, `http://127.0.0.1:${port}`, inputs, rounds);
     await db.close();
     return figures;
   } finally {
@@ -66,20 +68,22 @@ export async function serveBench(): Promise<Figure[]> {
   }
 }
 
-async function measure(db: Database, url: string, inputs: readonly number[][]): Promise<Figure[]> {
+async function measure(db: Database, url: string, inputs: readonly number[][], rounds: number): Promise<Figure[]> {
   const bodies = inputs.map((data) =>
     JSON.stringify({ inputs: [{ name: 'input', datatype: 'FP32', shape: [1, columns.length], data }] }),
   );
   const load = { url, path: `/v2/models/${endpoint}/infer`, bodies };
-  await runLoad({ ...load, ...warmUp });
-  const { sorted, failed } = await runLoad({ ...load, ...rate });
-  if (failed > 0) throw new Error(`${failed} of ${sorted.length} requests failed.`);
+  const results = [await runLoad({ ...load, ...warmUp })];
+  while (results.length <= rounds) results.push(await runLoad({ ...load, ...rate }));
+  const failed = results.reduce((sum, result) => sum + result.failed, 0);
+  if (failed > 0) throw new Error(`${failed} requests failed.`);
+  const sent = results.reduce((sum, { sorted }) => sum + sorted.length, 0);
   const [logged] = await db.query<{ rows: number }>('SELECT count(*)::int AS rows FROM inference_log');
-  const sent = warmUp.perSecond * warmUp.seconds + rate.perSecond * rate.seconds;
   if (logged?.rows !== sent) throw new Error(`${sent} rows were answered, ${logged?.rows} are in the inference log.`);
+
   const title = `Inference of one row over REST at ${rate.perSecond} requests/s`;
   const figure = (share: number, target: Figure['target']): Figure => {
-    const ms = round(quantile(sorted, share));
+    const ms = round(median(results.slice(1).map(({ sorted }) => quantile(sorted, share))));
     return { name: `${title}, p${share * 100}`, unit: 'ms', ours: ms, peer: null, beside: '', judged: ms, target };
   };
   return [figure(0.5, null), figure(0.99, { atMost: p99MsTarget })];
