@@ -41,10 +41,14 @@ export function pointInTimeJoin(spine: string, eventTime: string, views: readonl
   return `(SELECT spine.*${features.join('')} FROM ${spine} AS spine ${joins.join(' ')})`;
 }
 
+/**
+ * The feature of the row that was found, while it is valid. Several ASOF joins in a row let a NULL of the spine match now
+ * and then (DuckDB 1.5), so that a key or instant that is NULL gets nothing is said here again.
+ */
 function validValue(view: JoinView, alias: string, at: string, feature: string): string {
-  const value = `${alias}.row.${quoteName(feature)}`;
-  if (view.ttlMicros === null) return value;
-  return `CASE WHEN ${at} - ${alias}.row.event_time <= ${interval(view.ttlMicros)} THEN ${value} END`;
+  const conditions = [at, ...view.keys.map((key) => `spine.${quoteName(key)}`)].map((asked) => `${asked} IS NOT NULL`);
+  if (view.ttlMicros !== null) conditions.push(`${at} - ${alias}.row.event_time <= ${interval(view.ttlMicros)}`);
+  return `CASE WHEN ${conditions.join(' AND ')} THEN ${alias}.row.${quoteName(feature)} END`;
 }
 
 /** The view as steps: keys, the instant from which a row is the best one, and that row as a struct. */
@@ -55,7 +59,8 @@ function visibleRows(view: JoinView): string {
   // Structs compare field by field, so the features themselves break a tie: the same rows give the same winner in any order.
   const features = view.features.map((name) => `${quoteName(name)} := ${quoteName(name)}`);
   const row = `struct_pack(event_time := ${eventTime}, known_at := ${knownAt}, ${features.join(', ')})`;
-  const rows = `(SELECT ${keys}, greatest(${eventTime}, ${knownAt}) AS visible_at, ${row} AS row FROM ${filesRelation(view)} WHERE ${eventTime} IS NOT NULL)`;
+  const present = [...view.keys.map(quoteName), eventTime].map((column) => `${column} IS NOT NULL`).join(' AND ');
+  const rows = `(SELECT ${keys}, greatest(${eventTime}, ${knownAt}) AS visible_at, ${row} AS row FROM ${filesRelation(view)} WHERE ${present})`;
   if (view.knownAt === null)
     return view.distinct ? rows : `(SELECT ${keys}, visible_at, max(row) AS row FROM ${rows} GROUP BY ALL)`;
   const best = `max(row) OVER (PARTITION BY ${keys} ORDER BY visible_at RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)`;
