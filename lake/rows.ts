@@ -12,21 +12,34 @@ export interface RowHash {
 /** Types whose text holds nothing that could be taken for the border between two values. */
 const plainType = /^(BOOLEAN|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL\(.*\)|DATE|UUID)$/;
 
+/** How many columns' NULLs fit one number. */
+const maskColumns = 60;
+
 /**
- * A row's canonical text: every value as `v` and its text, what may hold any text with its length before it, NULL as `n`.
- * Doubles print as the shortest text that reads back the same; minus zero is zero and every NaN is one.
+ * A row's canonical text: which values are NULL, then every value's text, what may hold any text with its length in bytes
+ * before it. Doubles print as the shortest text that reads back the same; minus zero is zero and every NaN is one. One
+ * `concat` over all of it (it reads NULL as nothing) costs half of what joining the values one by one does.
  */
+function canonicalRow(columns: readonly Column[]): string {
+  const masks = Array.from({ length: Math.ceil(columns.length / maskColumns) }, (_, part) =>
+    columns
+      .slice(part * maskColumns, (part + 1) * maskColumns)
+      .map(({ name }, bit) => `(${quoteName(name)} IS NULL)::BIGINT * ${2 ** bit}`)
+      .join(' + '),
+  );
+  return `concat(${[...masks, ...columns.map(canonicalValue)].join(`, '|', `)})`;
+}
+
 function canonicalValue({ name, type }: Column): string {
   const column = quoteName(name);
   if (type === 'DOUBLE' || type === 'FLOAT')
-    return `coalesce('v' || CASE WHEN isnan(${column}) THEN 'nan' ELSE (${column}::DOUBLE + 0.0)::VARCHAR END, 'n')`;
+    return `CASE WHEN isnan(${column}) THEN 'nan' ELSE (${column}::DOUBLE + 0.0)::VARCHAR END`;
   // Infinity has no epoch, but a text.
-  if (type === 'TIMESTAMP_NS') return `coalesce('v' || epoch_ns(${column}), 'v' || ${column}::VARCHAR, 'n')`;
-  if (type.startsWith('TIMESTAMP')) return `coalesce('v' || epoch_us(${column}), 'v' || ${column}::VARCHAR, 'n')`;
+  if (type === 'TIMESTAMP_NS') return `coalesce(epoch_ns(${column})::VARCHAR, ${column}::VARCHAR)`;
+  if (type.startsWith('TIMESTAMP')) return `coalesce(epoch_us(${column})::VARCHAR, ${column}::VARCHAR)`;
+  if (plainType.test(type)) return `${column}::VARCHAR`;
   const text = type === 'VARCHAR' ? column : `${column}::VARCHAR`;
-  return plainType.test(type)
-    ? `coalesce('v' || ${text}, 'n')`
-    : `coalesce('v' || length(${text}) || ':' || ${text}, 'n')`;
+  return `strlen(${text}), ':', ${text}`;
 }
 
 /**
@@ -34,7 +47,7 @@ function canonicalValue({ name, type }: Column): string {
  * an exclusive or it counts repeated rows. The schema and the number of rows enter the final hash.
  */
 export async function hashRows(session: Session, relation: string, columns: readonly Column[]): Promise<RowHash> {
-  const row = columns.map(canonicalValue).join(` || '|' || `);
+  const row = canonicalRow(columns);
   const lane = (from: number) => `coalesce(sum(('0x' || h[${from}:${from + 15}])::UBIGINT), 0)::VARCHAR`;
   const [sums] = await session.rows<{ rows: number; a: string; b: string; c: string; d: string }>(
     `SELECT count(*)::DOUBLE AS rows, ${lane(1)} AS a, ${lane(17)} AS b, ${lane(33)} AS c, ${lane(49)} AS d FROM (SELECT sha256(${row}) AS h FROM ${relation})`,

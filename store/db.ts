@@ -58,7 +58,10 @@ const connectionCodes = new Set([
 
 function translate(error: unknown): unknown {
   const { code, message } = (error ?? {}) as { code?: string; message?: string };
-  if ((code && connectionCodes.has(code)) || /connection terminated|terminating connection|timeout exceeded when trying to connect/i.test(message ?? ''))
+  if (
+    (code && connectionCodes.has(code)) ||
+    /connection terminated|terminating connection|timeout exceeded when trying to connect/i.test(message ?? '')
+  )
     return new DomainError('database_unreachable', message ?? 'The connection was lost.', {}, { cause: error });
   return error;
 }

@@ -88,11 +88,17 @@ export async function announceRollout(
     );
     if (open)
       throw new DomainError('rollout_open', `Rollout ${open.id} of endpoint "${endpoint}" is open.`, { open: open.id });
-    const generation = ((await findTraffic(tx, project, endpoint))?.generation ?? 0) + 1;
+    // Never used before, not even by a rollout that failed: what instances said of that one must not count for this one.
+    const [last] = await tx.query<{ generation: number | null }>(
+      'SELECT max(generation) AS generation FROM rollouts WHERE project = $1 AND endpoint = $2',
+      [project, endpoint],
+    );
+    const generation = (last?.generation ?? 0) + 1;
     const rows = await tx.query<Rollout>(
       `INSERT INTO rollouts (project, id, endpoint, model, version, status, generation, data_instant, workflow_id, principal) VALUES ($1,$2,$3,$4,$5,'open',$6,$7,$8,$9)
        ON CONFLICT (project, id) DO UPDATE SET status = CASE WHEN rollouts.status IN ('failed', 'cancelled') THEN 'open' ELSE rollouts.status END,
          generation = CASE WHEN rollouts.status IN ('failed', 'cancelled') THEN $6 ELSE rollouts.generation END,
+         closed_at = CASE WHEN rollouts.status IN ('failed', 'cancelled') THEN NULL ELSE rollouts.closed_at END,
          reason = CASE WHEN rollouts.status IN ('failed', 'cancelled') THEN NULL ELSE rollouts.reason END,
          closed_at = CASE WHEN rollouts.status IN ('failed', 'cancelled') THEN NULL ELSE rollouts.closed_at END
        RETURNING ${rolloutColumns}`,
@@ -148,7 +154,7 @@ export async function shiftTraffic(
     const moved = await tx.query(
       `INSERT INTO endpoint_traffic (project, endpoint, model, version, generation, data_instant) VALUES ($1,$2,$3,$4,$5,$6)
        ON CONFLICT (project, endpoint) DO UPDATE SET model = $3, version = $4, generation = $5, data_instant = $6, updated_at = now()
-       WHERE endpoint_traffic.generation = $5 - 1 RETURNING 1`,
+       WHERE endpoint_traffic.generation < $5 RETURNING 1`,
       [project, endpoint, model, version, generation, dataInstant],
     );
     if (moved.length === 0)
@@ -163,7 +169,6 @@ export async function shiftTraffic(
       principal,
     );
     await recordAudit(tx, project, principal, 'shifted traffic', `endpoint/${endpoint}`, { version, generation });
-    await tx.query('SELECT pg_notify($1, $2)', [endpointsChannel, `${project}/${endpoint}`]);
     return closeRollout(tx, project, id, 'done', reason);
   });
 }
@@ -180,5 +185,7 @@ export async function closeRollout(
      WHERE project = $1 AND id = $2 RETURNING ${rolloutColumns}`,
     [project, id, status, reason],
   );
-  return only(rows);
+  const rollout = only(rows);
+  await db.query('SELECT pg_notify($1, $2)', [endpointsChannel, `${project}/${rollout.endpoint}`]);
+  return rollout;
 }

@@ -1,5 +1,4 @@
 import { DomainError } from '../domain/errors.js';
-import type { Evaluated, Verdict } from '../domain/evaluation.js';
 import type { Instant, ProjectName, RunId } from '../domain/ids.js';
 import type { Signature } from '../domain/serving.js';
 import {
@@ -191,7 +190,11 @@ export async function recordTrained(
       ],
     );
     if (rows.length === 0)
-      throw new DomainError('fence_superseded', `Attempt ${fence} of run ${id} is not the newest, or the run has ended.`, { run: id, fence });
+      throw new DomainError(
+        'fence_superseded',
+        `Attempt ${fence} of run ${id} is not the newest, or the run has ended.`,
+        { run: id, fence },
+      );
     await recordLineage(tx, project, [{ from: ['training_set', only(rows).trainingSet], to: ['run', id] }]);
     await recordAudit(tx, project, principal, 'finished run', id, { model: trained.modelSha256 });
   });
@@ -251,54 +254,4 @@ export async function listRuns(
     `SELECT ${runColumns} FROM runs WHERE project = $1 AND ($2::text IS NULL OR model = $2) AND ($4::text IS NULL OR (as_of, id) > (SELECT as_of, id FROM runs WHERE project = $1 AND id = $4)) ORDER BY as_of, id LIMIT $3`,
     [project, model ?? null, limit, after ?? null],
   );
-}
-
-export interface Evaluation extends Verdict {
-  readonly run: RunId;
-  readonly champion: number | null;
-  readonly candidateMetrics: Evaluated;
-  readonly championMetrics: Evaluated | null;
-  readonly inputsDigest: string;
-  readonly createdAt: Instant;
-}
-
-const evaluationColumns = `run_id AS run, champion, candidate_metrics AS "candidateMetrics", champion_metrics AS "championMetrics", verdict, reasons, inputs_digest AS "inputsDigest", created_at AS "createdAt"`;
-
-/** One verdict a run: the first one recorded is the one. */
-export async function recordEvaluation(
-  db: Queries,
-  project: ProjectName,
-  evaluation: Omit<Evaluation, 'createdAt'>,
-  principal: Principal,
-): Promise<Evaluation> {
-  const { run, champion, candidateMetrics, championMetrics, verdict, reasons, inputsDigest } = evaluation;
-  await db.query(
-    `INSERT INTO evaluations (project, run_id, champion, candidate_metrics, champion_metrics, verdict, reasons, inputs_digest, principal)
-     VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9) ON CONFLICT DO NOTHING`,
-    [
-      project,
-      run,
-      champion,
-      JSON.stringify(candidateMetrics),
-      championMetrics && JSON.stringify(championMetrics),
-      verdict,
-      JSON.stringify(reasons),
-      inputsDigest,
-      principal.name,
-    ],
-  );
-  return only(
-    await db.query<Evaluation>(`SELECT ${evaluationColumns} FROM evaluations WHERE project = $1 AND run_id = $2`, [
-      project,
-      run,
-    ]),
-  );
-}
-
-export async function findEvaluation(db: Queries, project: ProjectName, run: RunId): Promise<Evaluation | null> {
-  const rows = await db.query<Evaluation>(
-    `SELECT ${evaluationColumns} FROM evaluations WHERE project = $1 AND run_id = $2`,
-    [project, run],
-  );
-  return rows[0] ?? null;
 }

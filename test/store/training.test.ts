@@ -3,24 +3,8 @@ import { sha256 } from '../../domain/json.js';
 import { anonymous } from '../../domain/principal.js';
 import { runIdOf, type TrainingSetManifest } from '../../domain/training.js';
 import type { Database } from '../../store/db.js';
-import {
-  claimRun,
-  endRun,
-  findEvaluation,
-  findRunOfWorkflow,
-  findTrainingSet,
-  getRun,
-  listRuns,
-  listTrainingSets,
-  openRun,
-  recordEvaluation,
-  recordProgress,
-  recordRunLog,
-  recordRunTrainingSet,
-  recordTrained,
-  recordTrainingSet,
-  type Evaluation,
-} from '../../store/training.js';
+import { findEvaluation, recordEvaluation, type Evaluation } from '../../store/evaluation.js';
+import { claimRun, endRun, findRunOfWorkflow, findTrainingSet, getRun, listRuns, listTrainingSets, openRun, recordProgress, recordRunLog, recordRunTrainingSet, recordTrained, recordTrainingSet } from '../../store/training.js';
 import { withDatabase } from '../support/database.js';
 import { race } from '../support/race.js';
 import { day, project, runKey, startedRun, trained } from './samples.js';
