@@ -98,7 +98,6 @@ export async function announceRollout(
       `INSERT INTO rollouts (project, id, endpoint, model, version, status, generation, data_instant, workflow_id, principal) VALUES ($1,$2,$3,$4,$5,'open',$6,$7,$8,$9)
        ON CONFLICT (project, id) DO UPDATE SET status = CASE WHEN rollouts.status IN ('failed', 'cancelled') THEN 'open' ELSE rollouts.status END,
          generation = CASE WHEN rollouts.status IN ('failed', 'cancelled') THEN $6 ELSE rollouts.generation END,
-         closed_at = CASE WHEN rollouts.status IN ('failed', 'cancelled') THEN NULL ELSE rollouts.closed_at END,
          reason = CASE WHEN rollouts.status IN ('failed', 'cancelled') THEN NULL ELSE rollouts.reason END,
          closed_at = CASE WHEN rollouts.status IN ('failed', 'cancelled') THEN NULL ELSE rollouts.closed_at END
        RETURNING ${rolloutColumns}`,

@@ -128,7 +128,11 @@ export async function planResources(
           `${referenceKey(resource)} refers to ${referenceKey(reference)}, which does not exist.`,
           { resource: referenceKey(resource), missing: referenceKey(reference) },
         );
-  return Promise.all(resources.map((resource) => planOne(db, project, resource, active.get(referenceKey(resource)))));
+  // One after the other: within a transaction there is one connection.
+  const changes: Change[] = [];
+  for (const resource of resources)
+    changes.push(await planOne(db, project, resource, active.get(referenceKey(resource))));
+  return changes;
 }
 
 async function planOne(

@@ -144,7 +144,7 @@ describe('rollouts', () => {
     expect(await closeRollout(db, project, 'rollout-1', 'cancelled', 'later')).toMatchObject({
       ...{ status: 'failed', reason: 'nobody was ready' },
     });
-    expect(await announce(1)).toMatchObject({ status: 'open', reason: null, closedAt: null, generation: 1 });
+    expect(await announce(1)).toMatchObject({ status: 'open', reason: null, closedAt: null, generation: 2 });
     expect((await shift('rollout-1')).status).toBe('done');
     expect(await listRollouts(db, project, 'lateness')).toHaveLength(1);
   });
