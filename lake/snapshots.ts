@@ -33,8 +33,12 @@ export async function writeFile(
     await session.run(
       `COPY (SELECT ${columns.map(({ name }) => quoteName(name)).join(', ')} FROM ${relation}${where}${order}) TO ${quoteText(path)} (FORMAT parquet)`,
     );
-    const { rows, rowHash } = await hashRows(session, `read_parquet(${quoteText(path)})`, columns);
-    return { key, rows, rowHash, ...(await objects.seal(key)) };
+    // DuckDB hashes the rows while the disk takes the file.
+    const [hashed, sealed] = await Promise.all([
+      hashRows(session, `read_parquet(${quoteText(path)})`, columns),
+      objects.seal(key),
+    ]);
+    return { key, ...hashed, ...sealed };
   } catch (error) {
     await objects.remove(key);
     if (isDomainError(error) && error.code === 'query_failed' && /IO Error|No space|write/i.test(error.message))
