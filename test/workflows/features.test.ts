@@ -1,0 +1,295 @@
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import type { Materialized, MaterializeView } from '../../domain/features.js';
+import { workflowIds, type ProjectName } from '../../domain/ids.js';
+import { until } from '../../programs/waiting.js';
+import { getResource } from '../../store/resources.js';
+import { ledger, type TableRef } from '../../store/snapshots.js';
+import { tables } from '../../store/tables.js';
+import { progressQuery } from '../../workflows/messages.js';
+import { dayOf, eventResources, eventsSql, rowsADay } from '../support/events.js';
+import { withWorld, type World } from '../support/world.js';
+
+/** Materialization on PostgreSQL, DuckDB and Temporal, over twenty days of a small file. */
+
+const days = 20;
+const range = { start: dayOf(1), end: dayOf(days + 1) };
+const input = (revision = 1): MaterializeView => ({ project, view: 'place_day', revision, ...range, principal: 'ann' });
+const workflowId = (revision = 1) => workflowIds.materialize(project, 'place_day', revision, range.start, range.end);
+
+let world: World;
+let path: string;
+/** Each test has a project of its own. */
+let project: ProjectName;
+let table: TableRef;
+let tests = 0;
+beforeAll(async () => (world = await withWorld()));
+afterAll(() => world.close());
+beforeEach(async () => {
+  project = `test${++tests}` as ProjectName;
+  table = { project, schema: 'features', name: 'place_day', revision: 1 };
+  path = await world.write(`${project}.parquet`, eventsSql({ days }));
+  await world.apply(eventResources({ path }), project);
+});
+
+const materialize = (revision = 1): Promise<Materialized> =>
+  world.run('materializeView', workflowId(revision), input(revision));
+const change = (sql: string) => world.write(`${project}.parquet`, eventsSql({ days, change: sql }));
+const commits = () => ledger(world.db, table, { all: true });
+const pinned = (name: string) => tables(world.db).resolve(project, 'features', name);
+/** Every row of a snapshot, in order, by reading the files that it names. */
+async function rowsAt(snapshot: number) {
+  const { files } = await pinned(`place_day@s${snapshot}`);
+  const list = files.map(({ key }) => `'${world.lake.path(key)}'`).join(', ');
+  return world.query(`SELECT * FROM read_parquet([${list}]) ORDER BY ALL`);
+}
+const staged = async () =>
+  (await readdir(world.lake.root, { recursive: true })).filter(
+    (name) => name.startsWith(`${project}/`) && name.endsWith('.parquet'),
+  );
+
+test('the first time every window is committed once, and the ledger says what is in it', async () => {
+  const made = await materialize();
+  expect(made).toMatchObject({
+    windows: days,
+    committed: days,
+    unchanged: 0,
+    snapshot: days,
+    reason: '20 never computed',
+  });
+  const rows = await commits();
+  expect(rows.map(({ start }) => start)).toEqual(
+    expect.arrayContaining(Array.from({ length: days }, (_, at) => dayOf(at + 1))),
+  );
+  expect(new Set(rows.map(({ start }) => start)).size).toBe(days);
+  expect(rows.map(({ snapshot }) => snapshot)).toEqual(Array.from({ length: days }, (_, at) => at + 1));
+  // The first day has no row: nothing was known before it. Each other one has a row for each of four places.
+  expect((await ledger(world.db, table)).map((row) => row.rows)).toEqual([
+    0,
+    ...Array.from({ length: days - 1 }, () => 4),
+  ]);
+  for (const row of rows) {
+    expect(row).toMatchObject({ workflowId: workflowId(), rowHash: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(row.bytes).toBeGreaterThan(0);
+    expect(row.durationMs).toBeGreaterThan(0);
+  }
+  expect(await staged()).toHaveLength(days);
+  const direct = await world.query(
+    `SELECT place, count(*)::DOUBLE AS events FROM read_parquet('${path}') WHERE "at" + INTERVAL 1 HOUR >= '2001-01-05' AND "at" + INTERVAL 1 HOUR < '2001-01-06' GROUP BY ALL ORDER BY ALL`,
+  );
+  const served = (await rowsAt(days)) as { event_time: string; place: string; events: string }[];
+  expect(
+    served
+      .filter((row) => row.event_time === '2001-01-06 00:00:00')
+      .map(({ place, events }) => ({ place, events: Number(events) })),
+  ).toEqual(direct);
+});
+
+test('again it does nothing and says why: by the files, and when these were touched by their rows', async () => {
+  await materialize();
+  const byFiles = await materialize();
+  expect(byFiles).toMatchObject({ windows: days, committed: 0, unchanged: days, snapshot: days, rows: 0 });
+  expect(byFiles.reason).toBe('nothing to do: no file of the sources changed since these windows were committed');
+  await change('amount');
+  expect((await materialize()).reason).toBe(
+    'nothing to do: the rows that reach these 20 windows are the same as when they were committed',
+  );
+  expect((await materialize()).reason).toMatch(/no file of the sources changed/);
+  expect(await commits()).toHaveLength(days);
+  expect(await staged()).toHaveLength(days);
+});
+
+test('a changed row makes exactly the windows new that it reaches, and old snapshots read as before', async () => {
+  await materialize();
+  const before = await rowsAt(days);
+  const hash = (await pinned('place_day')).rowHash;
+  // Row 1010 lies on the eleventh day at 02:24: within that window, and within 26 hours before the next one's start.
+  await change('CASE WHEN i = 1010 THEN amount + 1 ELSE amount END');
+  const made = await materialize();
+  expect(made).toMatchObject({
+    committed: 2,
+    unchanged: days - 2,
+    snapshot: days + 2,
+    reason: '2 reached by changed rows, 18 current',
+  });
+  expect(
+    (await commits())
+      .slice(days)
+      .map(({ start }) => start)
+      .sort(),
+  ).toEqual([dayOf(11), dayOf(12)]);
+  expect(await rowsAt(days)).toEqual(before);
+  expect((await pinned(`place_day@s${days}`)).rowHash).toBe(hash);
+  expect(await rowsAt(days + 2)).not.toEqual(before);
+  expect((await pinned('place_day')).rowHash).not.toBe(hash);
+});
+
+test('what is changed and changed back ends at the first row hash, by new commits', async () => {
+  await materialize();
+  const hash = (await pinned('place_day')).rowHash;
+  await change('CASE WHEN i = 1010 THEN amount + 1 ELSE amount END');
+  await materialize();
+  await change('amount');
+  expect((await materialize()).committed).toBe(2);
+  expect((await pinned('place_day')).rowHash).toBe(hash);
+  expect(await commits()).toHaveLength(days + 4);
+});
+
+test('a row that only moves within its day changes what is computed from its time', async () => {
+  await materialize();
+  await world.write(
+    `${project}.parquet`,
+    `SELECT * REPLACE (CASE WHEN amount = (SELECT max(amount) FROM read_parquet('${path}')) THEN "at" + INTERVAL 1 MICROSECOND ELSE "at" END AS "at") FROM (${eventsSql({ days })})`,
+  );
+  const made = await materialize();
+  expect(made.committed).toBeGreaterThanOrEqual(1);
+  expect(made.committed).toBeLessThanOrEqual(3);
+});
+
+test('a range that begins and ends within windows takes them whole, and a range of none says so', async () => {
+  const part = {
+    ...input(),
+    start: '2001-01-05T12:00:00.000000Z',
+    end: '2001-01-07T00:00:00.000001Z',
+  } as MaterializeView;
+  expect(await world.run('materializeView', `part/${project}`, part)).toMatchObject({ windows: 3, committed: 3 });
+  const none = { ...input(), end: range.start };
+  expect(await world.run('materializeView', `none/${project}`, none)).toMatchObject({
+    windows: 0,
+    reason: 'the range holds no window',
+  });
+});
+
+test('a source that changes while it is read is planned again, and the result is that of its last state', async () => {
+  const handle = await world.start('materializeView', workflowId(), input());
+  let version = 0;
+  const writer = (async () => {
+    for (; version < 4; version++) await change(`amount + ${version}`);
+  })();
+  await writer;
+  await handle.result();
+  await materialize();
+  const after = (await pinned('place_day')).rowHash;
+  const fresh = { ...input(), project: `${project}_other` as ProjectName };
+  await world.apply(eventResources({ path }), fresh.project);
+  await world.run('materializeView', `fresh/${project}`, fresh);
+  expect((await tables(world.db).resolve(fresh.project, 'features', 'place_day')).rowHash).toBe(after);
+});
+
+test('two that do the same at once commit each window once', async () => {
+  const both = await Promise.all(['one', 'two'].map((id) => world.run('materializeView', `${id}/${project}`, input())));
+  expect(both.map(({ windows, snapshot }) => [windows, snapshot])).toEqual([[days, days], [days, days]]); // prettier-ignore
+  const rows = await commits();
+  expect(rows).toHaveLength(days);
+  expect(new Set(rows.map(({ start }) => start)).size).toBe(days);
+});
+
+test('readers see a whole snapshot at every moment while windows are committed', async () => {
+  await materialize();
+  await change('amount + 1');
+  const running = materialize();
+  let done = false;
+  void running.finally(() => (done = true));
+  await until(
+    async () => {
+      const now = await pinned('place_day');
+      expect([now.files.length, now.rows]).toEqual([days, 4 * (days - 1)]);
+      const again = await tables(world.db).at(project, 'features', 'place_day', 1, now.snapshot);
+      expect(again).toEqual(now);
+      return done;
+    },
+    30_000,
+    { everyMs: 10 },
+  );
+  await running;
+});
+
+describe('what cannot be computed', () => {
+  const declared = async (viewSql: string, more: object = {}) => {
+    await world.apply(eventResources({ path, viewSql, ...more }), project);
+    const { revision } = await getResource(world.db, project, 'FeatureView', 'place_day');
+    return { fails: () => world.failure('materializeView', workflowId(revision), input(revision)), revision };
+  };
+  const nothing = async (revision: number) => {
+    expect(await ledger(world.db, { ...table, revision }, { all: true })).toEqual([]);
+    expect(await staged()).toEqual([]);
+  };
+
+  test.each([
+    [
+      'a cast of a text that is no number',
+      'SELECT place, "at" AS event_time, (\'x\' || a)::DOUBLE AS mean, 1 AS events FROM events',
+      /Could not convert string/,
+    ],
+    [
+      'a number too large for its declared type',
+      'SELECT place, "at" AS event_time, a AS mean, 1e30 AS events FROM events',
+      /out of range|cast/,
+    ],
+    [
+      'an integer that overflows',
+      'SELECT place, "at" AS event_time, a AS mean, 9223372036854775807 + (id + 1) AS events FROM events',
+      /Overflow/,
+    ],
+    ['a missing feature', 'SELECT place, "at" AS event_time, a AS mean FROM events', /events/],
+    ['a missing event time', 'SELECT place, a AS mean, 1 AS events FROM events', /event_time/],
+    [
+      'an event time that is no time',
+      "SELECT place, 'noon' AS event_time, a AS mean, 1 AS events FROM events",
+      /TIMESTAMP/,
+    ],
+  ])('%s fails with DuckDB’s sentence, and nothing is half-written', async (_, sql, message) => {
+    const { fails, revision } = await declared(sql);
+    expect(await fails()).toEqual({ code: 'query_failed', message: expect.stringMatching(message) });
+    await nothing(revision);
+  });
+
+  test('a division by zero is what DuckDB says it is: NULL or infinity, committed as such', async () => {
+    const { revision } = await declared(
+      'SELECT place, "at" AS event_time, a / 0 AS mean, id // 0 AS events FROM events',
+    );
+    expect((await world.run('materializeView', workflowId(revision), input(revision))).committed).toBe(days);
+    const { rows } = await pinned(`place_day@r${revision}`);
+    expect(rows).toBe(days * rowsADay);
+  });
+
+  test.each([
+    ['is missing', () => rm(path), 'source_missing'],
+    ['is no Parquet', () => writeFile(path, 'x'.repeat(500)), 'source_unreadable'],
+  ])('a source that %s fails as such', async (_, spoil, code) => {
+    await spoil();
+    expect(await world.failure('materializeView', workflowId(), input())).toMatchObject({ code });
+    await nothing(1);
+  });
+
+  test('an unknown view or revision fails as such, a range of too many windows too', async () => {
+    const failure = async (more: object) =>
+      (await world.failure('materializeView', `bad/${project}`, { ...input(), ...more })).code;
+    expect(await failure({ view: 'nothing' })).toBe('resource_unknown');
+    expect(await failure({ revision: 9 })).toBe('resource_unknown');
+    expect(await failure({ end: '2101-01-01T00:00:00.000000Z' })).toBe('request_invalid');
+  });
+
+  test('what failed goes on from what was committed once its source is mended', async () => {
+    await materialize();
+    await writeFile(path, 'nothing');
+    expect((await world.failure('materializeView', workflowId(), input())).code).toBe('source_unreadable');
+    await change('CASE WHEN i = 1010 THEN amount + 1 ELSE amount END');
+    expect((await materialize()).committed).toBe(2);
+  });
+});
+
+test('operators see where it is: query, search attributes, and a card', async () => {
+  const handle = await world.start('materializeView', workflowId(), input());
+  await handle.result();
+  expect(await handle.query(progressQuery)).toEqual({
+    ...{ stage: 'done', done: days, total: days },
+    detail: '20 of 20 windows committed, snapshot 20',
+  });
+  const { searchAttributes } = await handle.describe();
+  expect(searchAttributes).toMatchObject({
+    EiderProject: [project],
+    EiderResource: ['FeatureView/place_day'],
+    EiderStage: ['done'],
+    EiderChain: [workflowId()],
+  });
+});
