@@ -77,13 +77,27 @@ export function parseFile(file: string, text: string): ParsedFile {
       );
       continue;
     }
-    const value: unknown = document.toJS();
+    const value = valueOf(document);
     if (value === null) continue;
+    if (value instanceof Error) {
+      const place = at(document.contents?.range?.[0] ?? 0);
+      result.syntax.push({ ...place, field: '', message: lowerFirst(firstLine(value.message)) });
+      continue;
+    }
     const checked = Resource.safeParse(value);
     if (checked.success) result.resources.push(withAbsolutePath(checked.data, file));
     else result.shape.push(...checked.error.issues.flatMap((issue) => describe(issue, document, value, at)));
   }
   return result;
+}
+
+/** Aliases are followed only now: one of nothing, or too many of them, is an error of the document. */
+function valueOf(document: Document): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    return error;
+  }
 }
 
 const firstLine = (message: string): string => message.split('\n')[0] ?? message;

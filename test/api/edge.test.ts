@@ -194,3 +194,17 @@ test('the description names each parameter of a path, each body and each error c
     }
   for (const code of Object.keys(errorTable)) expect(text).toContain(`"${code}"`);
 });
+
+test('docs/api.md names every route', async () => {
+  const text = readFileSync(join(projectRoot, 'docs', 'api.md'), 'utf8');
+  const { paths } = JSON.parse(JSON.stringify(await openApiDocument())) as Described;
+  const named = (method: string, path: string) =>
+    text
+      .split('\n')
+      .some((line) => line.includes(method.toUpperCase()) && line.replace(/\?[^`]*/g, '').includes(`${path}\``));
+  for (const [path, operations] of Object.entries(paths))
+    for (const method of Object.keys(operations)) {
+      const short = path.replace('/api/v1/projects/{project}', '');
+      expect([method, short, named(method, short)]).toEqual([method, short, true]);
+    }
+});

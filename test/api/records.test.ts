@@ -10,16 +10,10 @@ import { raiseAlert, recordFindings, recordTick } from '../../store/monitoring.j
 import { applyResources } from '../../store/resources.js';
 import { serving } from '../../store/serving.js';
 import { commitWindow } from '../../store/snapshots.js';
-import {
-  claimRun,
-  openRun,
-  recordEvaluation,
-  recordRunTrainingSet,
-  recordTrained,
-  recordTrainingSet,
-} from '../../store/training.js';
+import { recordEvaluation } from '../../store/evaluation.js';
+import { claimRun, openRun, recordRunTrainingSet, recordTrained, recordTrainingSet } from '../../store/training.js';
 import { registerVersion } from '../../store/models.js';
-import { candidateOf, commitOf, day, flights, project, runKey, staged, trained, view } from '../store/samples.js';
+import { candidateOf, commitOf, day, flights, project, runKey, staged, trained } from '../store/samples.js';
 import { withApi, type TestApi } from './api.js';
 
 let api: TestApi;
