@@ -1,6 +1,6 @@
 import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
 
-const beatEveryMs = 4_000;
+const beatEveryMs = 2_000;
 
 /** Keeps the activity alive while `work` runs elsewhere (DuckDB's threads, a child process), and hands it the signal to stop. */
 export async function beating<Result>(

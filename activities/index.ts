@@ -3,6 +3,7 @@ import type { Dependencies } from './dependencies.js';
 import { deploymentActivities } from './deployment.js';
 import { evaluationActivities } from './evaluation.js';
 import { featureActivities } from './features.js';
+import { inferenceActivities } from './inference.js';
 import { monitoringActivities } from './monitoring.js';
 import { resourceActivities } from './resources.js';
 import { trainingActivities } from './training.js';
@@ -15,6 +16,7 @@ export const createActivities = (dependencies: Dependencies) => ({
   ...trainingActivities(dependencies),
   ...evaluationActivities(dependencies),
   ...deploymentActivities(dependencies),
+  ...inferenceActivities(dependencies),
   ...monitoringActivities(dependencies),
 });
 

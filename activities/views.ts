@@ -1,7 +1,7 @@
-import type { Column, Window } from '../domain/features.js';
+import { windowsIn, type Column, type Window } from '../domain/features.js';
 import { DomainError } from '../domain/errors.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
-import { durationMicros, fromMicros, plusMicros, toMicros } from '../domain/instants.js';
+import { durationMicros, plusMicros } from '../domain/instants.js';
 import { digestOf } from '../domain/json.js';
 import type { Revision } from '../domain/resources.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
@@ -50,21 +50,12 @@ export function viewColumns(view: Revision<'FeatureView'>['spec'], entity: Revis
 
 const windowCountMax = 10_000;
 
-/** The view's windows that the range touches: they lie on multiples of the window since 1970. */
+/** The view's windows that the range touches. */
 export function windowsOf({ view }: ViewParts, range: Window): Window[] {
-  const size = durationMicros(view.spec.window);
-  const first = Math.floor(toMicros(range.start) / size);
-  const count = Math.ceil(toMicros(range.end) / size) - first;
-  if (count > windowCountMax)
-    throw new DomainError(
-      'request_invalid',
-      `The range has ${count} windows of ${view.spec.window}; at most ${windowCountMax} are taken at once.`,
-      { count },
-    );
-  return Array.from({ length: count }, (_, at) => ({
-    start: fromMicros((first + at) * size),
-    end: fromMicros((first + at + 1) * size),
-  }));
+  const windows = windowsIn(range, durationMicros(view.spec.window));
+  if (windows.length <= windowCountMax) return windows;
+  const message = `The range has ${windows.length} windows of ${view.spec.window}; at most ${windowCountMax} are taken at once.`;
+  throw new DomainError('request_invalid', message, { windows: windows.length });
 }
 
 export const rangeOf = (windows: readonly Window[]): Window => ({

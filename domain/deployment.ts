@@ -37,3 +37,21 @@ export interface Scored {
   readonly snapshot: number;
   readonly rowHash: string;
 }
+
+/** Input of the workflow that commits what was asked and answered, online and in batch, as one table. */
+export interface CommitLog extends Window {
+  readonly project: ProjectName;
+  readonly endpoint: string;
+  readonly principal: string;
+}
+
+export interface CommittedLog {
+  /** The table to read: `[project, "inference", table]` as a Flight path. */
+  readonly table: string;
+  readonly windows: number;
+  readonly committed: number;
+  readonly rows: number;
+}
+
+/** Where an endpoint's log lies, beside its batch predictions. */
+export const logTable = (endpoint: string): string => `${endpoint}_log`;

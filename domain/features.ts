@@ -1,9 +1,18 @@
 import type { Instant, ProjectName } from './ids.js';
+import { fromMicros, toMicros } from './instants.js';
 
 /** One half-open slice `[start, end)` of event time: a row stamped at `end` belongs to the next window. */
 export interface Window {
   readonly start: Instant;
   readonly end: Instant;
+}
+
+/** The slices of a size that a range touches: they lie on multiples of the size since 1970. */
+export function windowsIn(range: Window, sizeMicros: number): Window[] {
+  const first = Math.floor(toMicros(range.start) / sizeMicros);
+  const count = Math.max(0, Math.ceil(toMicros(range.end) / sizeMicros) - first);
+  const edge = (at: number) => fromMicros((first + at) * sizeMicros);
+  return Array.from({ length: count }, (_, at) => ({ start: edge(at), end: edge(at + 1) }));
 }
 
 export interface StagedFile {

@@ -41,6 +41,8 @@ export const workflowIds = {
     `deploy/${project}/${endpoint}/v${version}/${shortInstant(asOf)}`,
   score: (project: ProjectName, endpoint: string, start: Instant, end: Instant) =>
     `score/${project}/${endpoint}/${shortInstant(start)}/${shortInstant(end)}`,
+  log: (project: ProjectName, endpoint: string, start: Instant, end: Instant) =>
+    `log/${project}/${endpoint}/${shortInstant(start)}/${shortInstant(end)}`,
   monitor: (project: ProjectName, monitor: string, asOf: Instant) =>
     `monitor/${project}/${monitor}-${shortInstant(asOf)}`,
   schedule: (project: ProjectName, monitor: string) => `monitor/${project}/${monitor}`,

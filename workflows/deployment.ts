@@ -1,6 +1,6 @@
 import { CancellationScope, isCancellation, proxyActivities, rootCause, workflowInfo } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.js';
-import type { Deployed, DeployVersion, Scored, ScoreWindow } from '../domain/deployment.js';
+import type { CommitLog, CommittedLog, Deployed, DeployVersion, Scored, ScoreWindow } from '../domain/deployment.js';
 import { report } from './progress.js';
 import { steps } from './steps.js';
 
@@ -45,4 +45,14 @@ export async function scoreWindow(input: ScoreWindow): Promise<Scored> {
   const scored = await long.scoreWindow(input);
   reporter.stage('done', `${scored.rows} rows by version ${scored.version}`);
   return scored;
+}
+
+/** Commits what was asked and answered in a range, online and in batch, as one table: a window a day. */
+export async function commitInferenceLog(input: CommitLog): Promise<CommittedLog> {
+  const { project, endpoint } = input;
+  const reporter = report(`Inference log of ${endpoint}`, { project, resource: `Endpoint/${endpoint}` });
+  reporter.stage('commit', `${input.start.slice(0, 10)} to ${input.end.slice(0, 10)}`);
+  const log = await long.commitInferenceLog(input);
+  reporter.stage('done', `${log.committed} of ${log.windows} windows, ${log.rows} rows`);
+  return log;
 }

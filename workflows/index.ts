@@ -2,5 +2,5 @@ export { checkResources } from './resources.js';
 export { materializeView } from './features.js';
 export { buildTrainingSet, trainModel } from './training.js';
 export { evaluateRun } from './evaluation.js';
-export { deployVersion, scoreWindow } from './deployment.js';
+export { commitInferenceLog, deployVersion, scoreWindow } from './deployment.js';
 export { monitorTick } from './monitoring.js';

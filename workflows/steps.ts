@@ -18,6 +18,7 @@ export const steps = {
   waiting: {
     startToCloseTimeout: '1 hour',
     heartbeatTimeout: '15 s',
-    retry: { initialInterval: '1 s', maximumInterval: '5 s' },
+    // The step has waited for as long as the endpoint's policy says: waiting again would never end.
+    retry: { initialInterval: '1 s', maximumInterval: '5 s', nonRetryableErrorTypes: ['no_live_instance'] },
   },
 } as const satisfies Record<string, ActivityOptions>;

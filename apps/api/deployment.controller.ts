@@ -1,6 +1,7 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
+import { logTable } from '../../domain/deployment.js';
 import { DomainError } from '../../domain/errors.js';
 import { workflowIds, type ProjectName } from '../../domain/ids.js';
 import { fromDate } from '../../domain/instants.js';
@@ -130,7 +131,8 @@ export class DeploymentController {
 
   @Get(':endpoint/log')
   @ApiOperation({
-    summary: 'What was asked online and answered, by event time. Batch predictions are read over Flight.',
+    summary:
+      'What was asked online and answered, by event time. POST commits it with the batch predictions as one table.',
   })
   async log(
     @Param('project') project: ProjectName,
@@ -143,7 +145,32 @@ export class DeploymentController {
     const page = pageOf(rows, limit, ({ eventTime, requestId, rowIndex }) =>
       encodeCursor({ eventTime, requestId, rowIndex }),
     );
-    return { ...page, batch: { flight: [project, 'inference', endpoint] } };
+    return {
+      ...page,
+      batch: { flight: [project, 'inference', endpoint] },
+      both: { flight: [project, 'inference', logTable(endpoint)] },
+    };
+  }
+
+  @Post(':endpoint/log')
+  @HttpCode(202)
+  @ApiOperation({
+    summary: 'Commits what was asked and answered in [start, end), online and in batch, as one table: a window a day.',
+  })
+  async commitLog(
+    @Param('project') project: ProjectName,
+    @Param('endpoint', { schema: ResourceNameSchema }) endpoint: string,
+    @Body({ schema: WindowBody }) { start, end }: WindowBody,
+    @Caller() { name: principal }: Principal,
+  ) {
+    await this.endpoint(project, endpoint);
+    const started = await this.temporal.start('commitInferenceLog', {
+      workflowId: workflowIds.log(project, endpoint, start, end),
+      input: { project, endpoint, start, end, principal },
+      resource: `Endpoint/${endpoint}`,
+      summary: `Inference log of ${endpoint}, ${dayOf(start)} to ${dayOf(end)}`,
+    });
+    return { endpoint, flight: [project, 'inference', logTable(endpoint)], ...started };
   }
 
   private endpoint(project: ProjectName, name: string): Promise<Revision<'Endpoint'>> {

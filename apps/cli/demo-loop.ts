@@ -1,3 +1,4 @@
+import type { CommittedLog } from '../../domain/deployment.js';
 import type { Evaluated } from '../../domain/evaluation.js';
 import type { Materialized } from '../../domain/features.js';
 import type { Instant } from '../../domain/ids.js';
@@ -30,6 +31,9 @@ export const firstTick = '2001-03-12T00:00:00.000000Z' as Instant;
 /** After the last flight of the file: 182 daily windows. */
 export const lastDay = '2001-07-02T00:00:00.000000Z' as Instant;
 
+/** When the demo's online question is asked, in data time. */
+const askedAt = '2001-03-06T18:00:00.000000Z' as Instant;
+
 const day = (at: Instant) => at.slice(0, 10);
 const count = (value: number) => value.toLocaleString('en-US');
 const figure = (value: number | null | undefined) => (value == null ? null : value.toFixed(4));
@@ -40,6 +44,7 @@ export async function runLoop(options: LoopOptions): Promise<void> {
   await train(options);
   await ask(options);
   await monitor(options);
+  await readTogether(options);
 }
 
 async function declare({ api, story, resources }: LoopOptions): Promise<void> {
@@ -156,7 +161,10 @@ async function ask({ story, inferenceUrl }: LoopOptions): Promise<void> {
     [733, 8, 1, 0.1, 20, 0.15, 9],
     [733, 18, 5, 0.6, 45, 0.4, 9],
   ];
-  const body = JSON.stringify({ inputs: [{ name: 'input', datatype: 'FP32', shape: [2, 7], data: rows.flat() }] });
+  const body = JSON.stringify({
+    inputs: [{ name: 'input', datatype: 'FP32', shape: [2, 7], data: rows.flat() }],
+    parameters: { event_time: askedAt },
+  });
   const answer = await askUntil(url, body);
   story.say(`POST ${url}`);
   story.table(
@@ -224,5 +232,19 @@ async function tellRetraining(api: DemoApi, story: Story, { retraining, alert, a
   const found = alerts.find(({ id }) => id === alert);
   story.say(
     `Alert ${alert} ${found?.status}: ${found?.remedy.find((one) => one.asOf === asOf)?.outcome ?? 'no remedy'}.`,
+  );
+}
+
+/** What was asked online lies at the wall clock's event time unless the caller says otherwise; here it said a day of March. */
+async function readTogether({ api, story }: LoopOptions): Promise<void> {
+  story.heading('6  Read online and batch answers together: eider log');
+  const range = { start: askedAt.slice(0, 10), end: '2001-03-07' };
+  const { workflowId, flight } = await api.post<{ workflowId: string; flight: string[] }>(
+    `/endpoints/${names.endpoint}/log`,
+    range,
+  );
+  const log = await api.result<CommittedLog>(workflowId);
+  story.say(
+    `${log.committed} of ${log.windows} daily windows committed, ${count(log.rows)} rows: Flight path ${JSON.stringify(flight)}.`,
   );
 }

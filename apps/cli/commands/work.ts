@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Deployed, Scored } from '../../../domain/deployment.js';
+import type { CommittedLog, Deployed, Scored } from '../../../domain/deployment.js';
 import type { Materialized } from '../../../domain/features.js';
 import type { Instant } from '../../../domain/ids.js';
 import type { MonitorTicked } from '../../../domain/monitoring.js';
@@ -144,6 +144,27 @@ function registerServing(program: Command): void {
           started,
           { wait },
           (made) => `${figure(made.rows)} rows scored by version ${made.version}; snapshot ${made.snapshot}.\n`,
+        );
+      }),
+    );
+
+  apiCommand(program, {
+    usage: 'log <endpoint>',
+    description: 'commit what was asked and answered, online and in batch, as one table that Flight serves',
+    example: 'eider log lateness --start 2001-03-05 --end 2001-03-12 --wait',
+  })
+    .requiredOption(...startOption)
+    .requiredOption(...endOption)
+    .option(...waitOption)
+    .action(
+      withSession<Slice>(async (session, { wait, start, end }, endpoint = '') => {
+        const started = await session.api.post<Started>(`/endpoints/${endpoint}/log`, { start, end });
+        await answerStarted<CommittedLog>(
+          session,
+          started,
+          { wait },
+          (made) =>
+            `${made.committed} of ${made.windows} windows committed to ${made.table}, ${figure(made.rows)} rows.\n`,
         );
       }),
     );
