@@ -71,6 +71,8 @@ async function start(config: Config, log: Logger): Promise<void> {
     activities: createActivities(world),
     interceptors: { activity: [() => ({ inbound: new FailureInterceptor(log) })] },
     maxConcurrentActivityTaskExecutions: activitiesAtOnce,
+    // A cancellation reaches a step with its heartbeat; the SDK would hold these back for 12 s.
+    maxHeartbeatThrottleInterval: '2 s',
     // A worker that died leaves its cached workflows to others after this.
     stickyQueueScheduleToStartTimeout: '5 s',
     shutdownGraceTime: '2 s',

@@ -116,7 +116,7 @@ async function startWorker(temporal: TestTemporal, dependencies: Dependencies): 
     ...{ connection, namespace: temporal.namespace, taskQueue, activities: createActivities(dependencies) },
     workflowBundle: { codePath: join(projectRoot, 'dist', 'workflows.bundle.js') },
     interceptors: { activity: [() => ({ inbound: new FailureInterceptor(log) })] },
-    ...{ shutdownGraceTime: 0, shutdownForceTime: '5 s' },
+    ...{ maxHeartbeatThrottleInterval: '1 s', shutdownGraceTime: 0, shutdownForceTime: '5 s' },
   });
   const running = worker.run();
   let stopped: Promise<void> | null = null;
