@@ -15,6 +15,7 @@ import {
   recordTick,
   updateAlert,
   type Alert,
+  type Tick,
 } from '../store/monitoring.js';
 import { getResource } from '../store/resources.js';
 import { DomainError } from '../domain/errors.js';
@@ -60,7 +61,7 @@ export const monitoringActivities = (dependencies: MonitoringDependencies) => ({
     const model = await getResource(db, project, 'Model', endpoint.spec.model);
     const tick = await findTick(db, project, monitor, asOf);
     return {
-      recorded: tick?.summary.done ? { asOf, version: tick.version, ...tick.summary } : null,
+      recorded: tick && recordedTick(tick),
       endpoint: endpoint.name,
       model: model.name,
       revision: model.revision,
@@ -105,6 +106,11 @@ export const monitoringActivities = (dependencies: MonitoringDependencies) => ({
     return { outcome: ended.reason };
   },
 });
+
+/** What a tick answered; null while its remedy is still under way. */
+function recordedTick({ asOf, version, summary: { done, ...answer } }: Tick): MonitorTicked | null {
+  return done ? { asOf, version, ...answer } : null;
+}
 
 const windowBefore = (duration: string, asOf: Instant): Window => ({
   start: plusMicros(asOf, -durationMicros(duration)),

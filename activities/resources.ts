@@ -91,9 +91,17 @@ async function relationOf({ roots }: ResourceDependencies, source: Named<'Source
 
 async function checkSource({ roots }: ResourceDependencies, session: Session, source: Named<'Source'>): Promise<void> {
   // The known-at is not the file's: it is tried after this.
-  const revision = asRevision({ ...source, spec: { ...source.spec, knownAt: undefined } });
+  const revision = asRevision({ ...source, spec: { ...source.spec, knownAt: 'NULL' } });
   const columns = await describeSource(session, revision, await sourceFiles(revision, roots));
-  requireTimestamp(columns, source.spec.eventTime, 'the event time');
+  const { eventTime } = source.spec;
+  const own = columns.filter((column) => column.name !== knownAtColumn);
+  if (!own.some((column) => column.name === eventTime))
+    throw new DomainError(
+      'resource_invalid',
+      `The file has no column "${eventTime}", the event time; it has ${own.map((column) => column.name).join(', ')}.`,
+      { columns: own },
+    );
+  requireTimestamp(own, eventTime, 'event time');
 }
 
 async function checkKnownAt(
@@ -108,16 +116,19 @@ async function checkKnownAt(
   const columns = await describeSelect(session, `SELECT ${knownAtColumn} FROM ${quoteName(name)}`, [
     { name, relation },
   ]);
-  requireTimestamp(columns, knownAtColumn, 'the known-at');
+  requireTimestamp(columns, knownAtColumn, 'known-at');
 }
 
 function requireTimestamp(columns: readonly Column[], name: string, purpose: string): void {
   const column = columns.find((one) => one.name === name);
-  requireColumns(columns, [{ name, purpose }]);
   if (!column?.type.startsWith('TIMESTAMP'))
-    throw new DomainError('sql_invalid', `${purpose} "${name}" must be a timestamp; it is ${column?.type}.`, {
-      columns,
-    });
+    throw new DomainError(
+      'sql_invalid',
+      `The ${purpose} "${name}" must be a timestamp; it is ${column?.type ?? 'missing'}.`,
+      {
+        columns,
+      },
+    );
 }
 
 async function checkView(
