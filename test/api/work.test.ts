@@ -292,9 +292,7 @@ test('a backfill runs the slots of the schedule in the half-open range, and wait
   await until(async () => (await began()).length >= 2, 15_000);
   expect(await began()).toEqual(body.ticks.map(({ workflowId }) => workflowId));
   await schedule.delete();
-  const none = await api.problem('POST', `/api/v1/monitors/${monitor.name}/backfill`, {
-    start: '1990-01-01',
-    end: '1990-02-01',
-  });
+  const range = { start: '1990-01-01', end: '1990-02-01' };
+  const none = await api.problem('POST', `/api/v1/monitors/${monitor.name}/backfill`, range);
   expect(none).toMatchObject({ status: 422, code: 'request_invalid' });
 });

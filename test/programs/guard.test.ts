@@ -129,8 +129,8 @@ test('--end leaves a process alone that merely got the number of an earlier one'
 
 test('a pid file goes with the command, and holds nothing to end while there is none', async () => {
   const pidFile = join(temporaryFolder(), 'pid');
-  const guard = guarded('--grace-ms', '100', '--pid-file', pidFile, '--', 'sh', '-c', 'echo ready; sleep 0.2');
-  await once(guard.stdout!, 'data');
+  const guard = guarded('--grace-ms', '100', '--pid-file', pidFile, '--', 'sh', '-c', 'sleep 2');
+  await until(() => Promise.resolve(existsSync(pidFile)), 10_000);
   expect(JSON.parse(readFileSync(pidFile, 'utf8'))).toMatchObject({ guard: { pid: guard.pid } });
   expect(await exitOf(guard)).toEqual([0, null]);
   expect(existsSync(pidFile)).toBe(false);
