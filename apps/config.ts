@@ -109,6 +109,13 @@ export const settings = {
     description: 'The folders that source files may lie in, separated as in PATH.',
     example: '/data/flights:/data/weather',
   }),
+  EIDER_TRAINERS: setting({
+    schema: text.nullable(),
+    default: null,
+    defaultNote: 'Eider’s own trainers/',
+    description: 'The folder of the training programs, one folder each.',
+    example: '/srv/trainers',
+  }),
   EIDER_URL: setting({
     schema: urlOf('http', 'https'),
     default: 'http://127.0.0.1:8080',
@@ -196,6 +203,7 @@ export function loadConfig(environment: Environment = process.env, folder: strin
       uiUrl: values.EIDER_TEMPORAL_UI_URL,
     },
     roots: rootsOf(values.EIDER_ROOTS, folder),
+    trainers: values.EIDER_TRAINERS === null ? join(projectRoot, 'trainers') : resolve(folder, values.EIDER_TRAINERS),
     urls: { api: values.EIDER_URL, flight: values.EIDER_FLIGHT_URL },
     python: values.EIDER_PYTHON,
     logLevel: values.EIDER_LOG_LEVEL,

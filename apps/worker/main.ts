@@ -36,7 +36,7 @@ async function openWorld(config: Config) {
   });
   const models = createModels({ workers: 1, intraOpThreads: threads });
   const trainers = {
-    folder: join(config.projectRoot, 'trainers'),
+    folder: config.trainers,
     cache: config.cache,
     work,
     flightUrl: config.urls.flight,

@@ -35,6 +35,7 @@ export interface EventResources {
   readonly parameters?: Readonly<Record<string, number | boolean>>;
   readonly gates?: readonly object[];
   readonly ttl?: string;
+  readonly window?: string;
   readonly endpoint?: boolean;
 }
 
@@ -43,7 +44,7 @@ const spineSql = 'SELECT id, "at" AS asked, place, a, b, happened, known_at FROM
 /** Everything that is declared over the file, as people would write it. */
 export function eventResources(options: EventResources): Resource[] {
   const { path, format = 'parquet', gates = [{ metric: 'log_loss', worseThanChampionBy: 0 }], ttl = '3d' } = options;
-  const window = { lookback: '26h', window: '1d' };
+  const window = { lookback: '26h', window: options.window ?? '1d' };
   const model = {
     spine: {
       ...{ source: 'events', sql: options.spineSql ?? spineSql, key: ['id'] },

@@ -31,6 +31,8 @@ export interface World extends Dependencies {
   readonly databaseUrl: string;
   readonly temporal: TestTemporal;
   readonly client: Client;
+  /** For a worker of its own process: the settings that make it this world's. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Sources lie in `<home>/data`, objects in `<home>/lake` and `<home>/artifacts`. */
   readonly home: string;
   /** Writes what the SELECT yields as a Parquet file that sources may read; returns its path. */
@@ -84,6 +86,11 @@ export async function withWorld({ worker = true }: WorldOptions = {}): Promise<W
     client.workflow.start(name, { workflowId, taskQueue, args: [input] });
   return {
     ...{ ...dependencies, databaseUrl, temporal, client, home, start, stopWorker },
+    environment: {
+      ...{ EIDER_HOME: home, EIDER_CACHE: cache, EIDER_ROOTS: data, EIDER_TRAINERS: trainersFolder },
+      ...{ DATABASE_URL: databaseUrl, TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace },
+      ...{ EIDER_MEMORY_LIMIT: '1GB', EIDER_LOG_LEVEL: 'error', PATH: process.env.PATH ?? '' },
+    },
     async write(name, select) {
       const file = join(data, name);
       await engine.session((session) => session.run(`COPY (${select}) TO ${quoteText(file)} (FORMAT parquet)`));
