@@ -9,7 +9,7 @@ import { commitWindow } from '../store/snapshots.js';
 import { findTrainingSet, recordTrainingSet } from '../store/training.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
-import { inputColumns, joinSpine, knownBy, trainingWindow } from './spine.js';
+import { inputColumns, joinSpine, knownBy, stageJoined, trainingWindow, untilStill } from './spine.js';
 
 export type DatasetDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'roots'>;
 
@@ -35,7 +35,7 @@ async function build(
   const model = await getResource(db, project, 'Model', input.model, input.revision);
   return engine.session(async (session) => {
     const began = performance.now();
-    const { manifest, file, sourceVersion } = await writeRows(dependencies, session, model, input);
+    const { manifest, file, sourceVersion } = await untilStill(() => writeRows(dependencies, session, model, input));
     const { rows, bytes, rowHash } = file;
     await commitWindow(db, {
       table: { project, schema: 'datasets', name, revision: 1 },
@@ -84,7 +84,7 @@ async function writeRows(
     orderBy,
     folder: `${project}/datasets/${name}`,
   };
-  const file = await writeFile(writer, '', 'rows');
+  const { file } = await stageJoined(dependencies, joined, async () => ({ file: await writeFile(writer, '', 'rows') }));
   const counts = await countSplits(session, dependencies.lake.path(file.key), spine.label).catch(
     async (error: unknown) => {
       await dependencies.lake.remove(file.key);

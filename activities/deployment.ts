@@ -1,32 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DomainError } from '../domain/errors.js';
-import type { DeployVersion, Scored, ScoreWindow } from '../domain/deployment.js';
-import type { Window } from '../domain/features.js';
+import type { DeployVersion } from '../domain/deployment.js';
 import type { ProjectName } from '../domain/ids.js';
 import { durationMicros } from '../domain/instants.js';
-import { digestOf } from '../domain/json.js';
-import type { Revision } from '../domain/resources.js';
-import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
-import { describe } from '../lake/sources.js';
-import { writeFile } from '../lake/snapshots.js';
 import {
   announceRollout,
   closeRollout,
   findRollout,
-  findTraffic,
   instanceStates,
   shiftTraffic,
   type Rollout,
 } from '../store/deployment.js';
-import { getVersion, type ModelVersion } from '../store/models.js';
 import { getResource } from '../store/resources.js';
-import { commitWindow, windowHeads, type TableRef, type WindowHead } from '../store/snapshots.js';
 import type { Dependencies } from './dependencies.js';
-import { beating, currentWorkflowId } from './heartbeat.js';
-import { numberRows, predictTable, withPredictions } from './predictions.js';
-import { joinSpine, type JoinedSpine } from './spine.js';
+import { beating } from './heartbeat.js';
 
-export type DeploymentDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'artifacts' | 'models' | 'roots'>;
+export type DeploymentDependencies = Pick<Dependencies, 'db'>;
 
 interface RolloutRef {
   readonly project: ProjectName;
@@ -67,9 +56,6 @@ export const deploymentActivities = (dependencies: DeploymentDependencies) => ({
   }: RolloutRef & { status: 'failed' | 'cancelled'; reason: string }): Promise<void> {
     await closeRollout(dependencies.db, project, rollout, status, reason);
   },
-
-  /** The predictions of a window are committed once for a version; a repeat returns the commit. */
-  scoreWindow: (input: ScoreWindow): Promise<Scored> => beating((signal) => score(dependencies, input, signal)),
 });
 
 async function awaitInstances(
@@ -111,97 +97,3 @@ async function readyInstances(db: Dependencies['db'], project: ProjectName, roll
     refused: states.find((one) => one.state === 'failed'),
   };
 }
-
-async function score(dependencies: DeploymentDependencies, input: ScoreWindow, signal: AbortSignal): Promise<Scored> {
-  const { db, engine } = dependencies;
-  const { project, endpoint } = input;
-  const table = { project, schema: 'inference' as const, name: endpoint, revision: 1 };
-  const head = await headOf(db, table, input);
-  if (head && input.once) return scoredBefore(head);
-  const traffic = await findTraffic(db, project, endpoint);
-  if (!traffic)
-    throw new DomainError('endpoint_not_serving', `Endpoint "${endpoint}" serves nothing yet.`, { endpoint });
-  const version = await getVersion(db, project, traffic.model, traffic.version);
-  const model = await getResource(db, project, 'Model', traffic.model);
-  return engine.session(async (session) => {
-    const began = performance.now();
-    const joined = await joinSpine(dependencies, session, project, model, { start: input.start, end: input.end }, '');
-    const { views, sourceVersion } = joined;
-    const sourceFingerprint = digestOf({ version: version.digest, views, source: sourceVersion, model: model.hash });
-    if (head?.sourceFingerprint === sourceFingerprint) return scoredBefore(head);
-    const { columns, file } = await writePredicted(dependencies, session, input, { joined, model, version });
-    const { rows, bytes, rowHash } = file;
-    const { start, end } = input;
-    const committed = await commitWindow(db, {
-      ...{ table, columns, sourceVersion, predecessor: head?.commit ?? null },
-      window: {
-        start,
-        end,
-        files: [file],
-        rows,
-        bytes,
-        rowHash,
-        sourceFingerprint,
-        durationMs: performance.now() - began,
-      },
-      details: { version: traffic.version },
-      lineage: [
-        { from: ['version', `${traffic.model}/${traffic.version}`], to: ['table', `inference/${endpoint}@r1`] },
-      ],
-      workflowId: currentWorkflowId(),
-      principal: { name: input.principal },
-    });
-    return { version: traffic.version, rows, snapshot: committed.snapshot, rowHash };
-  }, signal);
-}
-
-/** The window's head, if it has one; windows of a table never overlap, or rows would be in it twice. */
-async function headOf(
-  db: Dependencies['db'],
-  table: TableRef,
-  { start, end }: Window,
-): Promise<WindowHead | undefined> {
-  const heads = await windowHeads(db, table, { start, end });
-  const other = heads.find((head) => head.start !== start || head.end !== end);
-  if (other)
-    throw new DomainError(
-      'request_invalid',
-      `The window overlaps the one from ${other.start} to ${other.end}, which "${table.name}" has scored.`,
-      { start: other.start, end: other.end },
-    );
-  return heads[0];
-}
-
-interface Predicting {
-  readonly joined: JoinedSpine;
-  readonly model: Revision<'Model'>;
-  readonly version: ModelVersion;
-}
-
-/** Stages a file of the window's spine rows with features and predictions. */
-async function writePredicted(
-  { lake, models, artifacts }: DeploymentDependencies,
-  session: Session,
-  { project, endpoint, start, asOf }: ScoreWindow,
-  { joined, model, version }: Predicting,
-) {
-  const { spine } = model.spec;
-  const orderBy = [spine.eventTime, ...spine.key];
-  await numberRows(session, 'asked', joined.relation, orderBy);
-  const scoring = { key: version.modelKey, sha256: version.digest, signature: version.signature };
-  await predictTable(models, artifacts, session, scoring, 'asked', 'answers');
-  // The label and when it is known are not inputs: whoever judges joins them from the spine as of then.
-  const hidden = [spine.label, spine.knownAt].map(quoteName).join(', ');
-  const relation = `(SELECT * EXCLUDE (row_index, ${hidden}), ${version.version}::INTEGER AS model_version, ${timestamp(asOf)} AS logged_at FROM ${withPredictions('asked', 'answers')})`;
-  const columns = await describe(session, relation);
-  const folder = `${project}/inference/${endpoint}`;
-  const writer = { session, objects: lake, relation, columns, orderBy, folder };
-  return { columns, file: await writeFile(writer, '', start.slice(0, 10)) };
-}
-
-const scoredBefore = ({ details, rows, snapshot, rowHash }: WindowHead): Scored => ({
-  version: Number(details.version),
-  rows,
-  snapshot,
-  rowHash,
-});

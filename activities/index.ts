@@ -6,6 +6,7 @@ import { featureActivities } from './features.js';
 import { inferenceActivities } from './inference.js';
 import { monitoringActivities } from './monitoring.js';
 import { resourceActivities } from './resources.js';
+import { scoringActivities } from './scoring.js';
 import { trainingActivities } from './training.js';
 
 /** Every step that touches the world, over what it needs of it. */
@@ -16,6 +17,7 @@ export const createActivities = (dependencies: Dependencies) => ({
   ...trainingActivities(dependencies),
   ...evaluationActivities(dependencies),
   ...deploymentActivities(dependencies),
+  ...scoringActivities(dependencies),
   ...inferenceActivities(dependencies),
   ...monitoringActivities(dependencies),
 });

@@ -1,4 +1,4 @@
-import { DomainError } from '../domain/errors.js';
+import { DomainError, isDomainError } from '../domain/errors.js';
 import type { Column, Window } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import { durationMicros, plusMicros } from '../domain/instants.js';
@@ -106,6 +106,45 @@ async function joinView(
       bitemporal: spec.knownAt !== undefined,
     },
   };
+}
+
+/**
+ * Stages a file of what was joined. A source that changed meanwhile may have been read in two states: the file is removed
+ * again, and the error is `source_changed`.
+ */
+export async function stageJoined<Staged extends { readonly file: { readonly key: string } }>(
+  { lake, roots }: Pick<SpineDependencies, 'lake' | 'roots'>,
+  { source, sourceVersion: joinedVersion }: JoinedSpine,
+  stage: () => Promise<Staged>,
+): Promise<Staged> {
+  const changed = async () => (await sourceVersion(source, roots)) !== joinedVersion;
+  const failure = (cause?: unknown) =>
+    new DomainError(
+      'source_changed',
+      `Source "${source.name}" changed while it was read.`,
+      { source: source.name },
+      { cause },
+    );
+  const staged = await stage().catch(async (error: unknown) => {
+    // Half of a file that is being replaced cannot be read either.
+    throw isDomainError(error) && error.code === 'query_failed' && (await changed()) ? failure(error) : error;
+  });
+  if (!(await changed())) return staged;
+  await lake.remove(staged.file.key);
+  throw failure();
+}
+
+const attemptsMax = 5;
+
+/** Does all of it again while a source changes under it; after five times the error is the last one's `source_changed`. */
+export async function untilStill<Result>(work: () => Promise<Result>): Promise<Result> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isDomainError(error) || error.code !== 'source_changed' || attempt === attemptsMax) throw error;
+    }
+  }
 }
 
 /** Labelled rows that could be known by the as-of instant: nothing later may enter a training set. */
