@@ -70,7 +70,8 @@ async function awaitInstances(
   // A repeat of what is done: its instances may serve something newer by now.
   if (rollout.status === 'done') return { instances: (await readyInstances(db, project, rollout)).live };
   const { spec } = await getResource(db, project, 'Endpoint', rollout.endpoint);
-  const deadline = Date.now() + durationMicros(spec.policy.readyTimeout) / 1000;
+  // Since the rollout began, whichever attempt this is.
+  const deadline = Date.parse(rollout.openedAt) + durationMicros(spec.policy.readyTimeout) / 1000;
   for (;;) {
     const instances = await readyInstances(db, project, rollout);
     if (instances.refused)

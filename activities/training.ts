@@ -4,7 +4,7 @@ import { asDomainError, isDomainError } from '../domain/errors.js';
 import type { ProjectName, RunId } from '../domain/ids.js';
 import { durationMicros } from '../domain/instants.js';
 import type { Revision } from '../domain/resources.js';
-import type { TrainModel, TrainingSetManifest } from '../domain/training.js';
+import { runIdOf, type RunKey, type TrainModel, type TrainingSetManifest } from '../domain/training.js';
 import { fileSha256 } from '../lake/objects.js';
 import { checkGolden } from '../models/golden.js';
 import { pythonEnvironment } from '../programs/python.js';
@@ -28,6 +28,12 @@ import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
 
 export type TrainingDependencies = Pick<Dependencies, 'db' | 'artifacts' | 'models' | 'trainers'>;
+
+interface RunEnd {
+  readonly status: 'failed' | 'cancelled';
+  readonly code: string;
+  readonly detail: string;
+}
 
 interface Fit {
   readonly project: ProjectName;
@@ -84,21 +90,9 @@ export const trainingActivities = (dependencies: TrainingDependencies) => ({
     return { version };
   },
 
-  /** Notes how a run ended that did not finish; a finished one stays as it is. */
-  async endRun({
-    project,
-    run,
-    status,
-    code,
-    detail,
-  }: {
-    project: ProjectName;
-    run: RunId;
-    status: 'failed' | 'cancelled';
-    code: string;
-    detail: string;
-  }): Promise<void> {
-    await endRun(dependencies.db, project, run, status, { code, detail });
+  /** Notes how the run of this key ended, if it was opened and did not finish; a finished one stays as it is. */
+  async endRun({ status, code, detail, ...key }: RunKey & RunEnd): Promise<void> {
+    await endRun(dependencies.db, key.project, runIdOf(key), status, { code, detail });
   },
 });
 
@@ -115,11 +109,12 @@ async function fit(
   const model = await getResource(db, project, 'Model', run.model, run.revision);
   const set = await manifestOf(dependencies, run);
   const trainer = await loadTrainer(trainers.folder, model.spec.trainer.name);
-  const workDir = join(trainers.work, id);
+  // An attempt that was given up may still be ending: each has a folder of its own.
+  const workDir = join(trainers.work, id, String(fence));
   const trained = await train(dependencies, { run, model, set, trainer, workDir, fence }, signal, beat).catch(
     async (error: unknown) => {
       // What a failed attempt printed is what a person asks for first.
-      await keepLog(dependencies, project, id, fence, workDir);
+      await keepLog(dependencies, project, id, fence, workDir).catch(() => undefined);
       throw error;
     },
   );
@@ -146,7 +141,7 @@ async function fit(
     { metrics, modelKey, modelSha256: digest, signature, golden, logKey, trainer: about, durationMs },
     { name: principal },
   );
-  await rm(workDir, { recursive: true, force: true });
+  await rm(join(trainers.work, id), { recursive: true, force: true });
   return { digest };
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { durationPattern, instant } from './instants.js';
+import { durationMicros, durationPattern, instant } from './instants.js';
 import type { ProjectName, ResourceName, RunId, Sha256, Instant } from './ids.js';
 
 /** Words that a name may not be, because SQL or a Flight path would read them otherwise. */
@@ -35,6 +35,12 @@ export const Duration = z
   .string()
   .regex(durationPattern, 'must be a duration such as 90m, 3h or 7d')
   .describe('A duration such as 90m, 3h or 7d.');
+
+/** A duration that somebody waits for: at most a week. */
+export const Timeout = Duration.refine(
+  (text) => !durationPattern.test(text) || durationMicros(text) <= durationMicros('7d'),
+  'must be at most 7d',
+);
 
 export const InstantSchema = z
   .string()

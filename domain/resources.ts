@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ColumnName, Duration, FeatureRef, InstantSchema, ResourceNameSchema } from './names.js';
+import { ColumnName, Duration, FeatureRef, InstantSchema, ResourceNameSchema, Timeout } from './names.js';
 
 /** What people declare. One schema a kind: the type, the HTTP body, the YAML check and OpenAPI all come from it. */
 
@@ -119,7 +119,7 @@ export const ModelSpec = z
         .min(0)
         .max(2 ** 31 - 1)
         .default(1),
-      timeout: Duration.default('30m'),
+      timeout: Timeout.default('30m'),
     }),
     gates: z.array(Gate).max(32).default([]),
     endpoint: ResourceNameSchema.optional().describe('Where a promoted version is rolled out.'),
@@ -145,7 +145,7 @@ export const EndpointSpec = z
           .max(1)
           .default(1e-6)
           .describe('How far an instance’s answer to a golden row may be from the trainer’s.'),
-        readyTimeout: Duration.default('5m').describe('How long a rollout waits for every live instance to be ready.'),
+        readyTimeout: Timeout.default('5m').describe('How long a rollout waits for every live instance to be ready.'),
       })
       .prefault({}),
   })

@@ -111,7 +111,7 @@ export interface TrainerRun {
   readonly trainer: Trainer;
   /** From `pythonEnvironment`; null when the trainer has no lock file. */
   readonly python: string | null;
-  /** Of this run alone, the same for every attempt: output/, params.json, trainer.log, trainer.pid. */
+  /** Of this attempt alone: output/, params.json, trainer.log. Its parent is the run's, and holds trainer.pid. */
   readonly workDir: string;
   readonly flightUrl: string;
   readonly trainingSet: { readonly project: ProjectName; readonly name: string };
@@ -139,13 +139,12 @@ export interface Trained extends TrainerOutput {
 const tryAgainExitCode = 75;
 
 /**
- * Runs a trainer once and checks what it left. What an earlier attempt in the same folder left running is ended first, and
- * its output removed. Throws `trainer_failed`, `trainer_try_again`, `trainer_timeout`, `trainer_output_invalid`, `cancelled`.
+ * Runs a trainer once and checks what it left. What an earlier attempt of the run left running is ended first. Throws `trainer_failed`, `trainer_try_again`, `trainer_timeout`, `trainer_output_invalid`, `cancelled`.
  */
 export async function runTrainer(run: TrainerRun): Promise<Trained> {
   const { workDir, trainer } = run;
   const output = join(workDir, 'output');
-  const pidFile = join(workDir, 'trainer.pid');
+  const pidFile = join(dirname(workDir), 'trainer.pid');
   const logPath = join(workDir, 'trainer.log');
   await mkdir(workDir, { recursive: true });
   await endStrays(pidFile);

@@ -99,6 +99,7 @@ export async function announceRollout(
        ON CONFLICT (project, id) DO UPDATE SET status = CASE WHEN rollouts.status IN ('failed', 'cancelled') THEN 'open' ELSE rollouts.status END,
          generation = CASE WHEN rollouts.status IN ('failed', 'cancelled') THEN $6 ELSE rollouts.generation END,
          reason = CASE WHEN rollouts.status IN ('failed', 'cancelled') THEN NULL ELSE rollouts.reason END,
+         opened_at = CASE WHEN rollouts.status IN ('failed', 'cancelled') THEN now() ELSE rollouts.opened_at END,
          closed_at = CASE WHEN rollouts.status IN ('failed', 'cancelled') THEN NULL ELSE rollouts.closed_at END
        RETURNING ${rolloutColumns}`,
       [project, id, endpoint, model, version, generation, dataInstant, workflowId, principal.name],
@@ -168,23 +169,24 @@ export async function shiftTraffic(
       principal,
     );
     await recordAudit(tx, project, principal, 'shifted traffic', `endpoint/${endpoint}`, { version, generation });
-    return closeRollout(tx, project, id, 'done', reason);
+    return (await closeRollout(tx, project, id, 'done', reason)) ?? rollout;
   });
 }
 
+/** Ends an open rollout; one that ended stays as it is, and null is the answer for one that was never announced. */
 export async function closeRollout(
   db: Queries,
   project: ProjectName,
   id: string,
   status: Rollout['status'],
   reason: string,
-): Promise<Rollout> {
+): Promise<Rollout | null> {
   const rows = await db.query<Rollout>(
     `UPDATE rollouts SET status = CASE WHEN status = 'open' THEN $3 ELSE status END, reason = CASE WHEN status = 'open' THEN $4 ELSE reason END, closed_at = coalesce(closed_at, now())
      WHERE project = $1 AND id = $2 RETURNING ${rolloutColumns}`,
     [project, id, status, reason],
   );
-  const rollout = only(rows);
-  await db.query('SELECT pg_notify($1, $2)', [endpointsChannel, `${project}/${rollout.endpoint}`]);
+  const rollout = rows[0] ?? null;
+  if (rollout) await db.query('SELECT pg_notify($1, $2)', [endpointsChannel, `${project}/${rollout.endpoint}`]);
   return rollout;
 }

@@ -17,9 +17,9 @@ export async function deployVersion(input: DeployVersion): Promise<Deployed> {
     asOf: input.asOf,
   });
   const rollout = workflowInfo().workflowId;
-  reporter.stage('announce', 'instances load the version and check its golden rows');
-  await safe.announceRollout({ ...input, rollout });
   try {
+    reporter.stage('announce', 'instances load the version and check its golden rows');
+    await safe.announceRollout({ ...input, rollout });
     const { instances } = await waiting.awaitInstances({ project, rollout });
     reporter.stage('shift', `${instances} instances are ready`);
     const { generation } = await safe.shiftTraffic({ project, rollout, reason: input.reason, principal });

@@ -1,12 +1,13 @@
 import {
+  ChildWorkflowCancellationType,
   executeChild,
   isCancellation,
   ParentClosePolicy,
   proxyActivities,
   rootCause,
-  startChild,
   workflowInfo,
 } from '@temporalio/workflow';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Activities } from '../activities/index.js';
 import { workflowIds, type Instant } from '../domain/ids.js';
 import type { MonitorTick, MonitorTicked } from '../domain/monitoring.js';
@@ -36,10 +37,15 @@ export async function monitorTick({
   }
   const { endpoint, window, model, revision } = tick;
   reporter.stage('score', `${window.start.slice(0, 10)} to ${window.end.slice(0, 10)}`);
+  const score = { project, endpoint, ...window, asOf, once: true, principal };
   const scored = await executeChild(scoreWindow, {
-    args: [{ project, endpoint, ...window, asOf, once: true, principal }],
+    args: [score],
     workflowId: workflowIds.score(project, endpoint, window.start, window.end),
     staticSummary: `Score ${window.start.slice(0, 10)} for ${endpoint}`,
+  }).catch((error: unknown) => {
+    // Somebody scores the window by hand: the step itself is recorded once, whoever takes it.
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return long.scoreWindow(score);
+    throw error;
   });
   reporter.stage('judge', 'drift of the window, and metrics of the windows whose labels are known');
   const judged = await long.judgeTick({ project, monitor, asOf, principal, workflowId: workflowInfo().workflowId });
@@ -59,18 +65,18 @@ export async function monitorTick({
   }
   reporter.stage('retrain', judged.reasons.join('; '));
   const retraining = workflowIds.train(project, model, revision, asOf);
-  const child = await startChild(trainModel, {
+  const trained = await executeChild(trainModel, {
     args: [{ project, model, revision, asOf, trigger: { kind: 'alert', monitor, alert: judged.alert }, principal }],
     workflowId: retraining,
     parentClosePolicy: ParentClosePolicy.ABANDON,
+    cancellationType: ChildWorkflowCancellationType.ABANDON,
     staticSummary: `Retrain ${model} because of alert ${judged.alert}`,
-  });
-  const remedy = { project, monitor, alert: judged.alert, asOf, workflowId: retraining, principal };
-  const trained = await child.result().catch((error: unknown) => {
+  }).catch((error: unknown) => {
     // The alert stays open with the reason; the next tick must not find this one failed.
     if (isCancellation(error)) throw error;
     return { failure: rootCause(error) ?? String(error) };
   });
+  const remedy = { project, monitor, alert: judged.alert, asOf, workflowId: retraining, principal };
   const { outcome } = await safe.recordRemedy(
     'failure' in trained ? { ...remedy, trained: null, ...trained } : { ...remedy, trained },
   );

@@ -9,14 +9,15 @@ export const steps = {
   },
   /** Long, with a heartbeat: a repeat goes on from what was committed, or computes again what was not. */
   heartbeating: {
-    startToCloseTimeout: '2 hours',
+    // Longer than anything that a resource may declare: the heartbeat finds a dead step, the declared timeout a slow one.
+    startToCloseTimeout: '8 days',
     heartbeatTimeout: '15 s',
     // `source_changed` needs a new plan, which only the workflow can make.
     retry: { initialInterval: '1 s', maximumInterval: '30 s', nonRetryableErrorTypes: ['source_changed'] },
   },
   /** Waits for others (live instances), so it is cheap to repeat and long to wait for. */
   waiting: {
-    startToCloseTimeout: '1 hour',
+    startToCloseTimeout: '8 days',
     heartbeatTimeout: '15 s',
     // The step has waited for as long as the endpoint's policy says: waiting again would never end.
     retry: { initialInterval: '1 s', maximumInterval: '5 s', nonRetryableErrorTypes: ['no_live_instance'] },

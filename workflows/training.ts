@@ -1,5 +1,6 @@
 import {
   CancellationScope,
+  ChildWorkflowCancellationType,
   executeChild,
   isCancellation,
   ParentClosePolicy,
@@ -36,8 +37,8 @@ export async function buildTrainingSet(input: BuildTrainingSet): Promise<BuiltTr
 export async function trainModel(input: TrainModel): Promise<TrainedModelSummary> {
   const { project, model, asOf, principal } = input;
   const reporter = report(`Train ${model} as of ${asOf}`, { project, resource: `Model/${model}`, asOf });
-  const { run } = await safe.openRun(input);
   try {
+    const { run } = await safe.openRun(input);
     reporter.stage('dataset', 'point-in-time join');
     const set = await long.buildTrainingSet(input);
     reporter.stage('train', `${set.rows} rows of ${set.name}`);
@@ -58,7 +59,7 @@ export async function trainModel(input: TrainModel): Promise<TrainedModelSummary
     }
     reporter.stage('roll out', `version ${version} to ${evaluation.endpoint}`);
     const workflowId = workflowIds.deploy(project, evaluation.endpoint, version, asOf);
-    // Abandoned, not terminated: a rollout that began must end by its own rules.
+    // Neither the end nor a cancellation of the training reaches it: a rollout that began ends by its own rules.
     const rollout = await startChild(deployVersion, {
       args: [
         {
@@ -73,6 +74,7 @@ export async function trainModel(input: TrainModel): Promise<TrainedModelSummary
       ],
       workflowId,
       parentClosePolicy: ParentClosePolicy.ABANDON,
+      cancellationType: ChildWorkflowCancellationType.ABANDON,
       staticSummary: `Roll out ${model} version ${version} to ${evaluation.endpoint}`,
     });
     await rollout.result();
@@ -82,7 +84,7 @@ export async function trainModel(input: TrainModel): Promise<TrainedModelSummary
     const cause = rootCause(error) ?? String(error);
     const status = isCancellation(error) ? 'cancelled' : 'failed';
     await CancellationScope.nonCancellable(() =>
-      safe.endRun({ project, run, status, code: failureCode(error), detail: cause }),
+      safe.endRun({ ...input, status, code: failureCode(error), detail: cause }),
     );
     throw error;
   }

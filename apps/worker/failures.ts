@@ -1,16 +1,17 @@
+import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import type { ActivityExecuteInput, ActivityInboundCallsInterceptor, Next } from '@temporalio/worker';
 import { asDomainError, isDomainError } from '../../domain/errors.js';
 import type { Logger } from '../log.js';
 
 /** An error of the table becomes a failure of its code: retried if its row says so, with its data for whoever reads it. */
-export function toFailure(error: unknown): Error {
+export function toFailure(error: unknown, attempt = 1): Error {
   if (error instanceof ApplicationFailure || error instanceof CancelledFailure) return error;
   if (isAbort(error)) return new CancelledFailure('cancelled');
   const known = asDomainError(error);
   if (known.code === 'cancelled') return new CancelledFailure(known.message);
-  // What nobody foresaw may pass by itself (a lost connection in a library); what was foreseen says so.
-  const retry = isDomainError(error) ? known.row.retry : true;
+  // What nobody foresaw may pass by itself (a lost connection in a library), but not for ever; what was foreseen says so.
+  const retry = isDomainError(error) ? known.row.retry : attempt < unforeseenAttemptsMax;
   const message = isDomainError(error) ? known.message : String(error);
   return ApplicationFailure.create({
     message,
@@ -21,6 +22,8 @@ export function toFailure(error: unknown): Error {
   });
 }
 
+const unforeseenAttemptsMax = 10;
+
 const isAbort = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';
 
 export class FailureInterceptor implements ActivityInboundCallsInterceptor {
@@ -30,7 +33,7 @@ export class FailureInterceptor implements ActivityInboundCallsInterceptor {
     try {
       return await next(input);
     } catch (error) {
-      const failure = toFailure(error);
+      const failure = toFailure(error, activityInfo().attempt);
       if (!(failure instanceof CancelledFailure)) this.log.warn('an activity failed', { error });
       throw failure;
     }

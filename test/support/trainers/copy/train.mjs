@@ -12,10 +12,10 @@ const { of, bias } = { risk: { of: [0.5, -0.25, 1], bias: 0.125 }, risk2: { of: 
 
 console.log(`copying ${name}`);
 console.log('progress {"step":1,"total":2}');
-if (parameters.hang_once && !existsSync('attempts')) {
+if (parameters.hang_once && !existsSync('../attempts')) {
   // Its child ignores SIGTERM, as programs of other people do.
   const child = spawn('sh', ['-c', "trap '' TERM; while :; do sleep 0.1; done"], { stdio: 'ignore' });
-  writeFileSync('attempts', `${process.pid} ${child.pid}`);
+  writeFileSync('../attempts', `${process.pid} ${child.pid}`);
   setInterval(() => {}, 1000);
 } else {
   await hand();
