@@ -10,8 +10,9 @@ import { describe, sourceFiles, sourceRelation, sourceVersion, type Source } fro
 import { withSources } from '../lake/sql.js';
 import { pointInTimeJoin, type JoinView } from '../lake/point-in-time.js';
 import { getResource } from '../store/resources.js';
-import { isDistinct } from '../store/snapshots.js';
+import { isDistinct, windowHeads } from '../store/snapshots.js';
 import { tables } from '../store/tables.js';
+import { rangeOfRows, requireCovered } from './coverage.js';
 import type { Dependencies } from './dependencies.js';
 
 export type SpineDependencies = Pick<Dependencies, 'db' | 'lake' | 'roots'>;
@@ -45,7 +46,9 @@ export async function joinSpine(
   const eventTime = quoteName(spine.eventTime);
   const filtered = `(SELECT * FROM ${rows} WHERE ${eventTime} >= ${timestamp(window.start)} AND ${eventTime} < ${timestamp(window.end)}${where})`;
   const joined = [];
-  for (const name of viewNames(inputs)) joined.push(await joinView(dependencies, project, name, inputs));
+  const names = viewNames(inputs);
+  const range = names.length === 0 ? null : await rangeOfRows(session, filtered, spine.eventTime);
+  for (const name of names) joined.push(await joinView(dependencies, project, name, inputs, range));
   const relation = pointInTimeJoin(
     filtered,
     spine.eventTime,
@@ -60,11 +63,15 @@ export async function joinSpine(
   };
 }
 
+/** Before any instant that a view may hold. */
+const beginning = '0001-01-01T00:00:00.000000Z' as Instant;
+
 async function joinView(
   { db, lake }: SpineDependencies,
   project: ProjectName,
   name: string,
   inputs: readonly string[],
+  range: Window | null,
 ): Promise<{ view: JoinView; pinned: PinnedView }> {
   const active = await getResource(db, project, 'FeatureView', name);
   const { spec, revision } = active;
@@ -86,6 +93,7 @@ async function joinView(
       unknown,
     });
   const ref = { project, schema: 'features' as const, name, revision };
+  if (range) requireCovered(active, await windowHeads(db, ref, { start: beginning, end: range.end }), range);
   return {
     view: {
       view: name,

@@ -2,7 +2,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { readdir } from 'node:fs/promises';
 import { createActivities } from '../../activities/index.js';
 import type { ProjectName } from '../../domain/ids.js';
-import type { BuildTrainingSet } from '../../domain/training.js';
+import type { BuildTrainingSet, BuiltTrainingSet } from '../../domain/training.js';
 import type { Objects } from '../../lake/objects.js';
 import { sourceVersion } from '../../lake/sources.js';
 import { getResource } from '../../store/resources.js';
@@ -46,7 +46,10 @@ describe('a source that changes while it is read', () => {
     return { lake: { ...world.lake, stage }, staged: () => staged };
   }
   const build = (lake: Objects) =>
-    new MockActivityEnvironment().run(createActivities({ ...world, lake }).buildTrainingSet, setInput());
+    new MockActivityEnvironment().run<[BuildTrainingSet], BuiltTrainingSet>(
+      createActivities({ ...world, lake }).buildTrainingSet,
+      setInput(),
+    );
   const files = async () =>
     (await readdir(world.lake.root, { recursive: true })).filter(
       (name) => name.startsWith(`${project}/datasets`) && name.endsWith('.parquet'),
@@ -71,5 +74,37 @@ describe('a source that changes while it is read', () => {
     await expect(build(lake)).rejects.toMatchObject({ code: 'source_changed', data: { source: 'events' } });
     expect(staged()).toBe(5);
     expect(await files()).toEqual([]);
+  });
+});
+
+describe('features of the whole range', () => {
+  const build = () => world.run('buildTrainingSet', `set/${project}`, setInput());
+  const refused = async () => (await world.failure('buildTrainingSet', `set/${project}`, setInput())).message;
+
+  test('a view that ends before the rows do is refused, with the command that mends it', async () => {
+    await declare();
+    await materialize(1, 12);
+    const message = await refused();
+    const [, start, end] = /eider materialize place_day --start (\S+) --end (\S+?)\.$/.exec(message) ?? [];
+    expect([start, end]).toEqual(['2001-01-12T00:00:00Z', '2001-01-15T00:00:00Z']);
+    await materialize(12, 15);
+    expect((await build()).rows).toBe(1396);
+  });
+
+  test.each([
+    ['of the range', 5, ['2001-01-05T00:00:00Z', '2001-01-08T00:00:00Z']],
+    ['before a row’s first day', 1, ['2001-01-01T00:00:00Z', '2001-01-04T00:00:00Z']],
+  ])('a gap %s is refused, and named as one', async (_, gap, [start, end]) => {
+    await declare();
+    if (gap > 1) await materialize(1, gap);
+    await materialize(gap + 3);
+    expect(await refused()).toContain(`--start ${start} --end ${end}.`);
+  });
+
+  test('days without rows need no features, and what a TTL reaches before the first window is not asked for', async () => {
+    path = await world.write(`${project}.parquet`, `SELECT * FROM (${eventsSql({ days })}) WHERE "at" >= TIMESTAMP '2001-01-04'`); // prettier-ignore
+    await declare();
+    await materialize(4, 15);
+    expect((await build()).rows).toBe(1100 - 4);
   });
 });
