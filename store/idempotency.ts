@@ -7,8 +7,20 @@ export interface RecordedAnswer {
   readonly response: unknown;
 }
 
-/** After this long an unanswered request is taken for dead, and a repeat may run: effects have business keys of their own. */
+/** The right to work under a key. It is lost to a repeat when it is not kept. */
+export interface KeyClaim {
+  readonly project: ProjectName;
+  readonly key: string;
+  readonly token: string;
+}
+
+/**
+ * A claim that was neither kept nor answered for this long belongs to a request that died, and a repeat may take it over;
+ * effects have business keys of their own.
+ */
 const claimSeconds = 15;
+/** How often a request that works says that it lives: twice may fail. */
+export const keepClaimEveryMs = 5_000;
 
 /** Claims the key; an answered repeat gets the recorded answer, another request under the key is refused. */
 export async function claimKey(
@@ -16,15 +28,15 @@ export async function claimKey(
   project: ProjectName,
   key: string,
   fingerprint: string,
-): Promise<RecordedAnswer | null> {
+): Promise<KeyClaim | RecordedAnswer> {
   const claimed = await db.transaction(async (tx) => {
-    const inserted = await tx.query(
-      'INSERT INTO idempotency_keys (project, key, fingerprint) VALUES ($1,$2,$3) ON CONFLICT DO NOTHING RETURNING 1',
+    const [inserted] = await tx.query<{ token: string }>(
+      'INSERT INTO idempotency_keys (project, key, fingerprint) VALUES ($1,$2,$3) ON CONFLICT DO NOTHING RETURNING claim AS token',
       [project, key, fingerprint],
     );
-    if (inserted.length > 0) return null;
+    if (inserted) return { project, key, ...inserted };
     const [row] = await tx.query<{ fingerprint: string; status: number | null; response: unknown; stale: boolean }>(
-      'SELECT fingerprint, status, response, created_at < now() - make_interval(secs => $3) AS stale FROM idempotency_keys WHERE project = $1 AND key = $2 FOR UPDATE',
+      'SELECT fingerprint, status, response, claimed_at < now() - make_interval(secs => $3) AS stale FROM idempotency_keys WHERE project = $1 AND key = $2 FOR UPDATE',
       [project, key, claimSeconds],
     );
     // The first request failed and gave the key back in between.
@@ -36,27 +48,33 @@ export async function claimKey(
       throw new DomainError('idempotency_key_running', 'The first request with this key has not been answered yet.', {
         key,
       });
-    await tx.query('UPDATE idempotency_keys SET created_at = now() WHERE project = $1 AND key = $2', [project, key]);
-    return null;
+    const [taken] = await tx.query<{ token: string }>(
+      'UPDATE idempotency_keys SET claimed_at = now(), claim = gen_random_uuid() WHERE project = $1 AND key = $2 RETURNING claim AS token',
+      [project, key],
+    );
+    return { project, key, token: taken?.token ?? '' };
   });
   return claimed === 'released' ? claimKey(db, project, key, fingerprint) : claimed;
 }
 
-export async function recordAnswer(
-  db: Database,
-  project: ProjectName,
-  key: string,
-  answer: RecordedAnswer,
-): Promise<void> {
-  await db.query('UPDATE idempotency_keys SET status = $3, response = $4 WHERE project = $1 AND key = $2', [
-    project,
-    key,
+const claimWhere = 'project = $1 AND key = $2 AND claim = $3 AND status IS NULL';
+const claimValues = ({ project, key, token }: KeyClaim) => [project, key, token];
+
+/** Says that the request lives. Does nothing for a claim that was taken over. */
+export async function keepClaim(db: Database, claim: KeyClaim): Promise<void> {
+  await db.query(`UPDATE idempotency_keys SET claimed_at = now() WHERE ${claimWhere}`, claimValues(claim));
+}
+
+/** Does nothing for a claim that was taken over: the answer is that of the request that took it. */
+export async function recordAnswer(db: Database, claim: KeyClaim, answer: RecordedAnswer): Promise<void> {
+  await db.query(`UPDATE idempotency_keys SET status = $4, response = $5 WHERE ${claimWhere}`, [
+    ...claimValues(claim),
     answer.status,
     JSON.stringify(answer.response ?? null),
   ]);
 }
 
-/** A failed request may be repeated under its key. */
-export async function releaseKey(db: Database, project: ProjectName, key: string): Promise<void> {
-  await db.query('DELETE FROM idempotency_keys WHERE project = $1 AND key = $2 AND status IS NULL', [project, key]);
+/** A failed request may be repeated under its key. Does nothing for a claim that was taken over. */
+export async function releaseKey(db: Database, claim: KeyClaim): Promise<void> {
+  await db.query(`DELETE FROM idempotency_keys WHERE ${claimWhere}`, claimValues(claim));
 }

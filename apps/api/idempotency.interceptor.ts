@@ -6,7 +6,15 @@ import { isDomainError } from '../../domain/errors.js';
 import type { ProjectName } from '../../domain/ids.js';
 import { digestOf } from '../../domain/json.js';
 import type { Database } from '../../store/db.js';
-import { claimKey, recordAnswer, releaseKey, type RecordedAnswer } from '../../store/idempotency.js';
+import {
+  claimKey,
+  keepClaim,
+  keepClaimEveryMs,
+  recordAnswer,
+  releaseKey,
+  type KeyClaim,
+  type RecordedAnswer,
+} from '../../store/idempotency.js';
 import { invalidRequest } from './problem.js';
 import { projectOf } from './project.js';
 import { DATABASE } from './tokens.js';
@@ -30,22 +38,26 @@ export class IdempotencyInterceptor implements NestInterceptor {
       throw invalidRequest([{ field: 'header.Idempotency-Key', message: `must have 1 to ${keyLengthMax} characters` }]);
     const reply = context.switchToHttp().getResponse<FastifyReply>();
     const project = projectOf(request);
-    const recorded = await this.claim(project, key, digestOf({ url: request.url, body: request.body ?? null }));
-    if (recorded) {
-      void reply.code(recorded.status).header('idempotent-replayed', 'true');
-      return of(recorded.response);
+    const claim = await this.claim(project, key, digestOf({ url: request.url, body: request.body ?? null }));
+    if ('status' in claim) {
+      void reply.code(claim.status).header('idempotent-replayed', 'true');
+      return of(claim.response);
     }
+    // A beat that is lost is not worth the request's failure: the next one comes in time.
+    const timer = setInterval(() => void keepClaim(this.db, claim).catch(() => undefined), keepClaimEveryMs);
     try {
       const response: unknown = await lastValueFrom(next.handle());
-      await recordAnswer(this.db, project, key, { status: reply.statusCode, response });
+      await recordAnswer(this.db, claim, { status: reply.statusCode, response });
       return of(response);
     } catch (error) {
-      await releaseKey(this.db, project, key);
+      await releaseKey(this.db, claim);
       throw error;
+    } finally {
+      clearInterval(timer);
     }
   }
 
-  private async claim(project: ProjectName, key: string, fingerprint: string): Promise<RecordedAnswer | null> {
+  private async claim(project: ProjectName, key: string, fingerprint: string): Promise<KeyClaim | RecordedAnswer> {
     for (const deadline = performance.now() + waitMaxMs; ; await pause(waitStepMs)) {
       try {
         return await claimKey(this.db, project, key, fingerprint);

@@ -357,6 +357,9 @@ CREATE TABLE idempotency_keys (
   project text NOT NULL,
   key text NOT NULL,
   fingerprint text NOT NULL,
+  -- Of the request that works under the key, and when it last said that it lives.
+  claim uuid NOT NULL DEFAULT gen_random_uuid(),
+  claimed_at timestamptz NOT NULL DEFAULT now(),
   status int,
   response jsonb,
   created_at timestamptz NOT NULL DEFAULT now(),

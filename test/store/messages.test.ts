@@ -1,7 +1,7 @@
 import type { InferenceLogRow } from '../../domain/serving.js';
 import { anonymous } from '../../domain/principal.js';
 import type { Database } from '../../store/db.js';
-import { claimKey, recordAnswer, releaseKey } from '../../store/idempotency.js';
+import { claimKey, keepClaim, recordAnswer, releaseKey, type KeyClaim } from '../../store/idempotency.js';
 import { listLabels, putLabels, readInferenceLog } from '../../store/inference.js';
 import { drainOne } from '../../store/outbox.js';
 import { serving } from '../../store/serving.js';
@@ -15,52 +15,82 @@ beforeEach(async () => ({ db, close } = await withDatabase()));
 afterEach(() => close());
 
 describe('idempotency keys', () => {
-  const claim = (fingerprint = 'body') => claimKey(db, project, 'key', fingerprint);
+  const ask = (fingerprint = 'body') => claimKey(db, project, 'key', fingerprint);
+  const claim = async (fingerprint?: string): Promise<KeyClaim> => {
+    const claimed = await ask(fingerprint);
+    if ('status' in claimed) throw new Error('The key is answered.');
+    return claimed;
+  };
+  const later = (seconds: number) =>
+    db.query('UPDATE idempotency_keys SET claimed_at = claimed_at - make_interval(secs => $1)', [seconds]);
 
   test('of eight equal requests at once one runs, the others are told that it does', async () => {
     const { values, codes } = await race(8, () => claim());
-    expect(values).toEqual([null]);
+    expect(values).toHaveLength(1);
     expect(codes).toEqual(Array.from({ length: 7 }, () => 'idempotency_key_running'));
   });
 
   test('a repeat gets the recorded answer, byte for byte', async () => {
-    await claim();
-    await recordAnswer(db, project, 'key', { status: 201, response: { run: 'r', list: [1, null] } });
-    expect(await claim()).toEqual({ status: 201, response: { run: 'r', list: [1, null] } });
-    expect(await claim()).toEqual({ status: 201, response: { run: 'r', list: [1, null] } });
+    await recordAnswer(db, await claim(), { status: 201, response: { run: 'r', list: [1, null] } });
+    expect(await ask()).toEqual({ status: 201, response: { run: 'r', list: [1, null] } });
+    expect(await ask()).toEqual({ status: 201, response: { run: 'r', list: [1, null] } });
   });
 
   test('another request under the key is refused, answered or not', async () => {
-    await claim();
-    await expect(claim('other')).rejects.toMatchObject({ code: 'idempotency_key_reused' });
-    await recordAnswer(db, project, 'key', { status: 204, response: undefined });
-    await expect(claim('other')).rejects.toMatchObject({ code: 'idempotency_key_reused' });
-    expect(await claim()).toEqual({ status: 204, response: null });
+    const first = await claim();
+    await expect(ask('other')).rejects.toMatchObject({ code: 'idempotency_key_reused' });
+    await recordAnswer(db, first, { status: 204, response: undefined });
+    await expect(ask('other')).rejects.toMatchObject({ code: 'idempotency_key_reused' });
+    expect(await ask()).toEqual({ status: 204, response: null });
   });
 
   test('a request that failed gives its key back, an answered one keeps it', async () => {
-    await claim();
-    await releaseKey(db, project, 'key');
-    expect(await claim('other')).toBeNull();
-    await recordAnswer(db, project, 'key', { status: 200, response: 1 });
-    await releaseKey(db, project, 'key');
-    expect(await claim('other')).toEqual({ status: 200, response: 1 });
+    await releaseKey(db, await claim());
+    const other = await claim('other');
+    await recordAnswer(db, other, { status: 200, response: 1 });
+    await releaseKey(db, other);
+    expect(await ask('other')).toEqual({ status: 200, response: 1 });
   });
 
-  test('a request that died unanswered is run again after a minute', async () => {
+  test('a request that died unanswered is run again after fifteen seconds, not before', async () => {
     await claim();
-    await db.query("UPDATE idempotency_keys SET created_at = created_at - interval '61 seconds'");
+    await later(13);
+    await expect(ask()).rejects.toMatchObject({ code: 'idempotency_key_running' });
+    await later(3);
     const { values, codes } = await race(4, () => claim());
-    expect([values, codes.length]).toEqual([[null], 3]);
+    expect([values.length, codes.length]).toEqual([1, 3]);
+  });
+
+  test('a claim that is kept is never taken over', async () => {
+    const first = await claim();
+    for (let beat = 0; beat < 3; beat++) {
+      await later(14);
+      await keepClaim(db, first);
+      await expect(ask()).rejects.toMatchObject({ code: 'idempotency_key_running' });
+    }
+  });
+
+  test('a request whose claim was taken over records, keeps and releases nothing', async () => {
+    const first = await claim();
+    await later(16);
+    const second = await claim();
+    await recordAnswer(db, first, { status: 500, response: 'late' });
+    await releaseKey(db, first);
+    await later(16);
+    await keepClaim(db, first);
+    const third = await claim();
+    expect(new Set([first, second, third].map(({ token }) => token)).size).toBe(3);
+    await recordAnswer(db, third, { status: 201, response: 'done' });
+    expect(await ask()).toEqual({ status: 201, response: 'done' });
   });
 
   test('a key that is given back while others ask is claimed by one at a time', async () => {
     let running = 0;
     const request = async () => {
-      if ((await claim()) !== null) throw new Error('There is no answer.');
+      const claimed = await claim();
       expect(++running).toBe(1);
       running--;
-      await releaseKey(db, project, 'key');
+      await releaseKey(db, claimed);
     };
     for (let round = 0; round < 20; round++) {
       const { codes } = await race(6, request);

@@ -46,10 +46,10 @@ describe('a source that changes while it is read', () => {
     return { lake: { ...world.lake, stage }, staged: () => staged };
   }
   const build = (lake: Objects) =>
-    new MockActivityEnvironment().run<[BuildTrainingSet], BuiltTrainingSet>(
+    new MockActivityEnvironment().run(
       createActivities({ ...world, lake }).buildTrainingSet,
       setInput(),
-    );
+    ) as Promise<BuiltTrainingSet>;
   const files = async () =>
     (await readdir(world.lake.root, { recursive: true })).filter(
       (name) => name.startsWith(`${project}/datasets`) && name.endsWith('.parquet'),
