@@ -1,5 +1,4 @@
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { DomainError } from '../../domain/errors.js';
 import { defaultProject, type Instant } from '../../domain/ids.js';
@@ -7,7 +6,7 @@ import { instant } from '../../domain/instants.js';
 import { loadConfig, type Config } from '../config.js';
 import { ApiClient } from './client.js';
 import { demoApi } from './demo-api.js';
-import { orphansOf, startKiller, type Killing } from './demo-chaos.js';
+import { orphansOf, startKiller, type Killer, type Killing } from './demo-chaos.js';
 import { firstTick, lastDay, runLoop } from './demo-loop.js';
 import { differences, outcomeDigest, outcomeOf, repeatedCommits, type Outcome } from './demo-outcome.js';
 import { tellWeeks, weeksOf, type Week } from './demo-summary.js';
@@ -83,7 +82,11 @@ async function main(flags: Flags): Promise<void> {
   const story = createStory(flags.json ? process.stderr : process.stdout);
   const config = loadConfig();
   story.heading('Eider: a model’s whole life on three million real flights');
-  await prepare({ config, tests: false, onProgress: (text) => story.say(text) });
+  await prepare({
+    config,
+    tests: false,
+    onProgress: (text) => (text.includes(': ready ') ? undefined : story.say(text)),
+  });
   const told = flags.chaos ? await tellChaos(config, flags, story) : await tell(config, flags, story, 'demo', null);
   if (flags.json) process.stdout.write(`${JSON.stringify({ digest: outcomeDigest(told.outcome), ...told })}\n`);
 }
@@ -94,10 +97,9 @@ async function tell(
   flags: Flags,
   story: Story,
   name: string,
-  chaos: ((dev: Dev) => Promise<void>) | null,
+  chaos: ((dev: Dev) => Killer) | null,
 ): Promise<Told> {
   const home = join(config.projectRoot, '.eider', name);
-  await rm(home, { recursive: true, force: true });
   const output = createOutput({ home, show: null, tell: () => undefined, colour: false });
   const bar = story.progress('start PostgreSQL, Temporal, API, Flight, inference and worker');
   const stopping = new AbortController();
@@ -108,15 +110,22 @@ async function tell(
     output,
     portBase: flags.portBase,
     signal: stopping.signal,
+    fresh: true,
   });
   bar.end(`${Object.keys(dev.children()).length} processes`);
-  stopping.signal.addEventListener('abort', () => void dev.stop().then(() => process.exit(130)));
+  let kept = false;
+  // In the middle of the story a signal breaks it off; after it, it is how the demo is asked to end.
+  stopping.signal.addEventListener('abort', () => {
+    if (!kept) void dev.stop().then(() => process.exit(130));
+  });
+  const killer = chaos?.(dev);
   try {
     const began = performance.now();
     const { addresses } = dev;
-    story.say(`API ${addresses.api}/docs, Temporal UI ${addresses.temporalUi}, logs ${join(home, 'logs')}`);
+    story.say(
+      `API ${addresses.api}/docs, Temporal UI ${addresses.temporalUi}, logs ${relative(process.cwd(), join(home, 'logs'))}`,
+    );
     const api = demoApi(new ApiClient({ url: addresses.api, project: defaultProject }));
-    const killer = chaos?.(dev);
     const resources = await readResources([join(config.projectRoot, 'examples/flights')]);
     await runLoop({
       api,
@@ -126,14 +135,16 @@ async function tell(
       inferenceUrl: addresses.inference,
       uiUrl: addresses.temporalUi,
     });
-    await killer;
+    await killer?.done;
     const weeks = await weeksOf(api);
     tellWeeks(story, weeks);
     const told = { outcome: await outcomeOf(api), weeks, seconds: (performance.now() - began) / 1000 };
     story.say(`All of it took ${told.seconds.toFixed(0)} s.`);
-    if (flags.keep && name !== 'reference') await keep(dev, story, stopping.signal);
+    kept = flags.keep && name !== 'reference';
+    if (kept) await keep(dev, story, stopping.signal);
     return told;
   } finally {
+    killer?.stop();
     await dev.stop();
     output.close();
   }
@@ -157,13 +168,12 @@ async function tellChaos(config: Config, flags: Flags, story: Story): Promise<To
   const killings: Killing[] = [];
   // Within the time that the undisturbed loop took, so that every kill hits work.
   const overMs = reference.seconds * 800;
-  const told = await tell(config, flags, story, 'chaos', async (dev) => {
-    const killer = startKiller(dev, { seed: flags.seed, kills: flags.kills, overMs }, (killing) => {
+  const told = await tell(config, flags, story, 'chaos', (dev) =>
+    startKiller(dev, { seed: flags.seed, kills: flags.kills, overMs }, (killing) => {
       killings.push(killing);
       story.say(`kill -9 ${killing.name} (process ${killing.pid})`);
-    });
-    await killer.done;
-  });
+    }),
+  );
   const orphans = await orphansOf(join(config.projectRoot, '.eider', 'chaos'));
   const findings = [
     ...differences(reference.outcome, told.outcome),

@@ -105,3 +105,12 @@ function parseIdentity(line: string): ProcessIdentity | null {
   const match = /^(\d+) (.+)$/.exec(line.trim());
   return match ? { pid: Number(match[1]), started: match[2] ?? '' } : null;
 }
+
+/** All state: what is deleted for a fresh start. Logs, locks and process ids are the supervisor's own. */
+const stateNames = /^(pg|lake|artifacts|work|tmp|temporal\.db.*)$/;
+
+export async function emptyHome(home: string): Promise<void> {
+  const names = await readdir(home).catch(() => []);
+  for (const name of names.filter((one) => stateNames.test(one)))
+    await rm(join(home, name), { recursive: true, force: true });
+}

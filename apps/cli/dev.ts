@@ -3,7 +3,7 @@ import { checkDatabase, postgresUrl } from '../../programs/postgres.js';
 import type { Program } from '../../programs/program.js';
 import { ensureSearchAttributes } from '../../programs/temporal.js';
 import type { Config } from '../config.js';
-import { endOrphans, lockHome } from './dev-home.js';
+import { emptyHome, endOrphans, lockHome } from './dev-home.js';
 import type { HomeLock } from './dev-home.js';
 import type { Output } from './dev-output.js';
 import { addressesOf, foundations, ownPrograms, planDev, wantedPorts } from './dev-plan.js';
@@ -19,6 +19,8 @@ export interface DevOptions {
   readonly portBase?: number | null;
   /** How many inference processes. */
   readonly instances?: number;
+  /** Begins with an empty home: what an earlier run left there is removed, once nothing runs on it any more. */
+  readonly fresh?: boolean;
   /** Gives up a start that is under way; what has been started is stopped. */
   readonly signal?: AbortSignal;
   /** What runs on PostgreSQL and Temporal; Eider's own processes unless somebody knows better. */
@@ -54,6 +56,7 @@ export async function startDev(options: DevOptions): Promise<Dev> {
     const orphans = await endOrphans(config.home);
     if (orphans.length > 0) output.say(`ended what an earlier run had left: ${orphans.join(', ')}`);
     await checkPorts(wantedPorts(plan));
+    if (options.fresh) await emptyHome(config.home);
     const database = await startFoundations(plan, options, running);
     const addresses = addressesOf(plan, database);
     for (const stage of (options.programs ?? ownPrograms)(plan, addresses)) await startStage(stage, options, running);
