@@ -144,14 +144,14 @@ async function commitOne(
     ...{ table, columns, window, predecessor: planned.predecessor, sourceVersion: input.sourceVersion },
     workflowId: currentWorkflowId(),
     principal: { name: input.principal },
-    details: { distinct: await isDistinct(session, file, identity) },
+    details: { distinct: await hasDistinctRows(session, file, identity) },
     lineage: sources.map((source) => ({ from: ['source', `${source.name}@r${source.revision}`], to })),
   });
   return { rows: window.rows, bytes: window.bytes, commit };
 }
 
 /** Whether keys and event time tell all rows apart: then a join needs no sort to choose between them. */
-async function isDistinct(session: Session, file: string, identity: readonly string[]): Promise<boolean> {
+async function hasDistinctRows(session: Session, file: string, identity: readonly string[]): Promise<boolean> {
   const [row] = await session.rows<{ distinct: boolean }>(
     `SELECT count(*) = count(DISTINCT (${identity.map(quoteName).join(', ')})) AS distinct FROM read_parquet(${quoteText(file)})`,
   );

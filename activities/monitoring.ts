@@ -5,18 +5,8 @@ import { durationMicros, plusMicros } from '../domain/instants.js';
 import type { AlertJudgement, JudgedWindow, MonitorTicked } from '../domain/monitoring.js';
 import type { TrainedModelSummary } from '../domain/training.js';
 import { findTraffic } from '../store/deployment.js';
-import {
-  findOpenAlert,
-  findTick,
-  finishTick,
-  listFindings,
-  raiseAlert,
-  recordFindings,
-  recordTick,
-  updateAlert,
-  type Alert,
-  type Tick,
-} from '../store/monitoring.js';
+import { findOpenAlert, raiseAlert, updateAlert, type Alert } from '../store/alerts.js';
+import { findTick, finishTick, listFindings, recordFindings, recordTick, type Tick } from '../store/monitoring.js';
 import { getResource } from '../store/resources.js';
 import { DomainError } from '../domain/errors.js';
 import { beating } from './heartbeat.js';

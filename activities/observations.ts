@@ -115,7 +115,7 @@ export async function observeLabels(
   const heads = await windowHeads(db, inferenceTable(project, spec.endpoint), { start: since, end: asOf });
   const metrics = new Set<string>(metricNames);
   // What this very tick recorded in an earlier attempt is observed again, so that a repeat says the same.
-  const known = (await listFindings(db, project, monitor, { until: asOf })).filter(
+  const known = (await listFindings(db, project, monitor, { until: asOf, since })).filter(
     (finding) => metrics.has(finding.test) && finding.asOf < asOf,
   );
   const observed: Observed[] = [];

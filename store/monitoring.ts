@@ -1,19 +1,10 @@
-import { DomainError } from '../domain/errors.js';
 import type { Window } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
-import type { Breach, ColumnProfile, Finding } from '../domain/monitoring.js';
-import type { Principal } from '../domain/principal.js';
-import { recordAudit, type Database, type Queries } from './db.js';
+import type { ColumnProfile, Finding, MonitorTicked } from '../domain/monitoring.js';
+import type { Queries } from './db.js';
 
-export interface TickSummary {
-  readonly rows: number;
-  /** Windows whose labels were judged. */
-  readonly judged: readonly Instant[];
-  readonly breached: boolean;
-  readonly reasons: readonly string[];
-  readonly alert: string | null;
-  /** The workflow of the retraining that the tick started. */
-  readonly retraining: string | null;
+/** What a tick answers, as it is kept. */
+export interface TickSummary extends Omit<MonitorTicked, 'asOf' | 'version'> {
   /** False while a retraining that the tick started is under way. */
   readonly done: boolean;
 }
@@ -53,18 +44,35 @@ export async function recordFindings(
   );
 }
 
-/** Newest windows first; at most `limit` rows. */
+/** Where a reader of findings stands: the order is by window, newest first, then by version, test and subject. */
+export type FindingPosition = Pick<StoredFinding, 'version' | 'test' | 'subject'> & Pick<Window, 'start'>;
+
+export interface FindingsWanted {
+  readonly version?: number;
+  /** Only what was found by this instant. */
+  readonly until?: Instant;
+  /** Only windows that start at this instant or later. */
+  readonly since?: Instant;
+  readonly after?: FindingPosition;
+  /** Without it all are read. */
+  readonly limit?: number;
+}
+
 export async function listFindings(
   db: Queries,
   project: ProjectName,
   monitor: string,
-  { version, until, limit = 10_000 }: { version?: number; until?: Instant; limit?: number } = {},
+  { version, until, since, after, limit }: FindingsWanted = {},
 ): Promise<StoredFinding[]> {
   const rows = await db.query<FindingRow>(
     `SELECT as_of AS "asOf", window_start AS start, window_end AS "end", version, test, subject, value, threshold, breached, details FROM findings
-     WHERE project = $1 AND monitor = $2 AND ($3::int IS NULL OR version = $3) AND ($4::timestamptz IS NULL OR as_of <= $4)
-     ORDER BY window_start DESC, test, subject LIMIT $5`,
-    [project, monitor, version ?? null, until ?? null, limit],
+     WHERE project = $1 AND monitor = $2 AND ($3::int IS NULL OR version = $3) AND ($4::timestamptz IS NULL OR as_of <= $4) AND ($5::timestamptz IS NULL OR window_start >= $5)
+       AND ($6::timestamptz IS NULL OR window_start < $6 OR (window_start = $6 AND (version, test, subject) > ($7::int, $8::text, $9::text)))
+     ORDER BY window_start DESC, version, test, subject LIMIT $10`,
+    [
+      ...[project, monitor, version ?? null, until ?? null, since ?? null],
+      ...[after?.start ?? null, after?.version ?? null, after?.test ?? null, after?.subject ?? null, limit ?? null],
+    ],
   );
   return rows.map(({ start, end, ...finding }) => ({ ...finding, window: { start, end } }));
 }
@@ -86,13 +94,21 @@ export async function recordTick(db: Queries, project: ProjectName, tick: Tick):
   );
 }
 
+const tickColumns = `monitor, as_of AS "asOf", window_start AS start, window_end AS "end", version, summary, workflow_id AS "workflowId"`;
+type TickRow = Omit<Tick, 'window'> & Window;
+const toTick = ({ start, end, ...tick }: TickRow): Tick => ({ ...tick, window: { start, end } });
+
 export async function findTick(
   db: Queries,
   project: ProjectName,
   monitor: string,
   asOf: Instant,
 ): Promise<Tick | null> {
-  return (await listTicks(db, project, monitor)).find((tick) => tick.asOf === asOf) ?? null;
+  const [row] = await db.query<TickRow>(
+    `SELECT ${tickColumns} FROM ticks WHERE project = $1 AND monitor = $2 AND as_of = $3`,
+    [project, monitor, asOf],
+  );
+  return row ? toTick(row) : null;
 }
 
 export async function finishTick(
@@ -111,125 +127,11 @@ export async function finishTick(
 }
 
 export async function listTicks(db: Queries, project: ProjectName, monitor: string): Promise<Tick[]> {
-  const rows = await db.query<Omit<Tick, 'window'> & Window>(
-    'SELECT monitor, as_of AS "asOf", window_start AS start, window_end AS "end", version, summary, workflow_id AS "workflowId" FROM ticks WHERE project = $1 AND monitor = $2 ORDER BY as_of',
+  const rows = await db.query<TickRow>(
+    `SELECT ${tickColumns} FROM ticks WHERE project = $1 AND monitor = $2 ORDER BY as_of`,
     [project, monitor],
   );
-  return rows.map(({ start, end, ...tick }) => ({ ...tick, window: { start, end } }));
-}
-
-/** One thing that was tried because of an alert. */
-export interface Remedy {
-  readonly asOf: Instant;
-  readonly run: string;
-  readonly workflowId: string;
-  readonly outcome: string;
-}
-
-export interface Alert {
-  readonly id: string;
-  readonly monitor: string;
-  readonly status: 'open' | 'resolved';
-  readonly reasons: readonly string[];
-  readonly breaches: readonly Breach[];
-  readonly openedAsOf: Instant;
-  readonly resolvedAsOf: Instant | null;
-  readonly resolution: string | null;
-  readonly remedy: readonly Remedy[];
-  readonly workflowId: string;
-}
-
-const alertColumns = `id, monitor, status, reasons, breaches, opened_as_of AS "openedAsOf", resolved_as_of AS "resolvedAsOf", resolution, remedy, workflow_id AS "workflowId"`;
-
-export async function findOpenAlert(db: Queries, project: ProjectName, monitor: string): Promise<Alert | null> {
-  const rows = await db.query<Alert>(
-    `SELECT ${alertColumns} FROM alerts WHERE project = $1 AND monitor = $2 AND status = 'open'`,
-    [project, monitor],
-  );
-  return rows[0] ?? null;
-}
-
-export async function listAlerts(db: Queries, project: ProjectName, monitor?: string): Promise<Alert[]> {
-  return db.query<Alert>(
-    `SELECT ${alertColumns} FROM alerts WHERE project = $1 AND ($2::text IS NULL OR monitor = $2) ORDER BY opened_as_of, id`,
-    [project, monitor ?? null],
-  );
-}
-
-/** At most one alert of a monitor is open: while one is, its reasons are brought up to date. */
-export async function raiseAlert(
-  db: Database,
-  project: ProjectName,
-  alert: Pick<Alert, 'id' | 'monitor' | 'reasons' | 'breaches' | 'openedAsOf' | 'workflowId'>,
-  principal: Principal,
-): Promise<Alert> {
-  return db.transaction(async (tx) => {
-    await tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`alerts/${project}/${alert.monitor}`]);
-    const [same] = await tx.query<Alert>(`SELECT ${alertColumns} FROM alerts WHERE project = $1 AND id = $2`, [
-      project,
-      alert.id,
-    ]);
-    if (same) return same;
-    const open = await findOpenAlert(tx, project, alert.monitor);
-    if (open) {
-      await tx.query('UPDATE alerts SET reasons = $3 WHERE project = $1 AND id = $2', [
-        project,
-        open.id,
-        JSON.stringify(alert.reasons),
-      ]);
-      return { ...open, reasons: alert.reasons };
-    }
-    const rows = await tx.query<Alert>(
-      `INSERT INTO alerts (project, id, monitor, status, reasons, breaches, opened_as_of, workflow_id) VALUES ($1,$2,$3,'open',$4,$5,$6,$7) RETURNING ${alertColumns}`,
-      [
-        project,
-        alert.id,
-        alert.monitor,
-        JSON.stringify(alert.reasons),
-        JSON.stringify(alert.breaches),
-        alert.openedAsOf,
-        alert.workflowId,
-      ],
-    );
-    await recordAudit(tx, project, principal, 'raised alert', alert.id, { reasons: alert.reasons });
-    return rows[0] as Alert;
-  });
-}
-
-/** Adds what was tried (once for a workflow: one that failed may have no run) and, with a resolution, closes the alert. */
-export async function updateAlert(
-  db: Database,
-  project: ProjectName,
-  id: string,
-  change: { remedy?: Remedy; resolution?: { asOf: Instant; reason: string } },
-  principal: Principal,
-): Promise<Alert> {
-  return db.transaction(async (tx) => {
-    const [alert] = await tx.query<Alert>(
-      `SELECT ${alertColumns} FROM alerts WHERE project = $1 AND id = $2 FOR UPDATE`,
-      [project, id],
-    );
-    if (!alert) throw new DomainError('internal', `There is no alert ${id}.`, { id });
-    const { remedy, resolution } = change;
-    if (remedy) {
-      const tried = [...alert.remedy.filter((one) => one.workflowId !== remedy.workflowId), remedy];
-      await tx.query('UPDATE alerts SET remedy = $3 WHERE project = $1 AND id = $2', [
-        project,
-        id,
-        JSON.stringify(tried),
-      ]);
-    }
-    if (resolution && alert.status === 'open') {
-      await tx.query(
-        "UPDATE alerts SET status = 'resolved', resolved_as_of = $3, resolution = $4 WHERE project = $1 AND id = $2",
-        [project, id, resolution.asOf, resolution.reason],
-      );
-      await recordAudit(tx, project, principal, 'resolved alert', id, { reason: resolution.reason });
-    }
-    return (
-      await tx.query<Alert>(`SELECT ${alertColumns} FROM alerts WHERE project = $1 AND id = $2`, [project, id])
-    )[0] as Alert;
-  });
+  return rows.map(toTick);
 }
 
 export async function findReferenceProfiles(

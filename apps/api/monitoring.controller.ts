@@ -8,11 +8,12 @@ import { durationMicros, later, plusMicros, toMicros } from '../../domain/instan
 import { InstantSchema, ResourceNameSchema } from '../../domain/names.js';
 import type { Principal } from '../../domain/principal.js';
 import type { MonitorSpec } from '../../domain/resources.js';
+import { findOpenAlert, listAlerts } from '../../store/alerts.js';
 import type { Database } from '../../store/db.js';
-import { findOpenAlert, listAlerts, listFindings, listTicks } from '../../store/monitoring.js';
+import { listFindings, listTicks, type FindingPosition } from '../../store/monitoring.js';
 import { getResource, listResources } from '../../store/resources.js';
 import { WindowBody } from './features.controller.js';
-import { pageOfAll, PageQuery } from './paging.js';
+import { decodeCursor, encodeCursor, pageOf, pageOfAll, PageQuery } from './paging.js';
 import { Caller } from './principal.js';
 import { invalidRequest } from './problem.js';
 import { inProject } from './project.js';
@@ -34,6 +35,7 @@ const FindingsQuery = PageQuery.extend({
   until: InstantSchema.optional().describe('Only what was found by this instant.'),
 });
 type FindingsQuery = z.infer<typeof FindingsQuery>;
+const FindingCursor = z.strictObject({ start: InstantSchema, version: z.int(), test: z.string(), subject: z.string() });
 
 /** The instants in `[start, end)` at which the monitor ticks. */
 export function slotsIn(spec: MonitorSpec, { start, end }: WindowBody): Instant[] {
@@ -117,11 +119,16 @@ export class MonitoringController {
   async findings(
     @Param('project') project: ProjectName,
     @Param('monitor', { schema: ResourceNameSchema }) monitor: string,
-    @Query({ schema: FindingsQuery }) { version, until, ...page }: FindingsQuery,
+    @Query({ schema: FindingsQuery }) { version, until, limit, after }: FindingsQuery,
   ) {
     await getResource(this.db, project, 'Monitor', monitor);
-    const findings = await listFindings(this.db, project, monitor, { version, until });
-    return pageOfAll(findings, page, (one) => `${one.window.start}/${one.version}/${one.test}/${one.subject}`);
+    const position = after === undefined ? undefined : decodeCursor(FindingCursor, after);
+    const findings = await listFindings(this.db, project, monitor, {
+      ...{ version, until, limit: limit + 1, after: position as FindingPosition | undefined },
+    });
+    return pageOf(findings, limit, ({ window: { start }, version, test, subject }) =>
+      encodeCursor({ start, version, test, subject }),
+    );
   }
 
   @Get(':monitor/alerts')

@@ -1,18 +1,15 @@
 import { anonymous } from '../../domain/principal.js';
+import { findOpenAlert, listAlerts, raiseAlert, updateAlert } from '../../store/alerts.js';
 import type { Database } from '../../store/db.js';
 import {
-  findOpenAlert,
   findReferenceProfiles,
   findTick,
   finishTick,
-  listAlerts,
   listFindings,
   listTicks,
-  raiseAlert,
   recordFindings,
   recordReferenceProfiles,
   recordTick,
-  updateAlert,
   type StoredFinding,
   type Tick,
 } from '../../store/monitoring.js';
@@ -64,6 +61,24 @@ test('findings are seen as of an instant, and of one’s own monitor', async () 
   expect((await list({ until: day(2) })).map(({ value }) => value)).toEqual([0.1]);
   expect(await list({ limit: 1 })).toHaveLength(1);
   expect(await listFindings(db, project, 'other')).toEqual([]);
+});
+
+test('findings are read page by page, newest window first, each once', async () => {
+  const of = (number: number, version: number, subject: string) => ({ ...finding(number, 0.1, version), subject });
+  const all = [3, 2, 1].flatMap((number) =>
+    [1, 2].flatMap((version) => ['a', 'b', 'c'].map((subject) => of(number, version, subject))),
+  );
+  await record(...all);
+  const read: StoredFinding[] = [];
+  for (let last: StoredFinding | undefined; ;) {
+    const page = await list({ limit: 4, after: last && { ...last, start: last.window.start } });
+    read.push(...page);
+    last = page.at(-1);
+    if (!last) break;
+  }
+  expect(read).toEqual(all);
+  expect(await list()).toEqual(all);
+  expect(await list({ since: day(3) })).toEqual(all.slice(0, 6));
 });
 
 test('of eight who raise an alert at once one opens it, and all see the same', async () => {
