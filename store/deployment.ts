@@ -63,6 +63,13 @@ export async function listRollouts(db: Queries, project: ProjectName, endpoint?:
   );
 }
 
+/** Open rollouts of all projects that began more than a minute ago, for whoever looks after the unfinished. */
+export async function openRollouts(db: Queries): Promise<{ project: ProjectName; id: string; workflowId: string }[]> {
+  return db.query(
+    `SELECT project, id, workflow_id AS "workflowId" FROM rollouts WHERE status = 'open' AND opened_at < now() - interval '1 minute' ORDER BY opened_at LIMIT 1000`,
+  );
+}
+
 export interface Announcement {
   readonly id: string;
   readonly endpoint: string;

@@ -229,6 +229,13 @@ export async function endRun(
   );
 }
 
+/** Running runs of all projects that began more than a minute ago, for whoever looks after the unfinished. */
+export async function runningRuns(db: Queries): Promise<{ project: ProjectName; id: RunId; workflowId: string }[]> {
+  return db.query(
+    `SELECT project, id, workflow_id AS "workflowId" FROM runs WHERE status = 'running' AND started_at < now() - interval '1 minute' ORDER BY started_at LIMIT 1000`,
+  );
+}
+
 export async function getRun(db: Queries, project: ProjectName, id: RunId): Promise<Run> {
   const rows = await db.query<Run>(`SELECT ${runColumns} FROM runs WHERE project = $1 AND id = $2`, [project, id]);
   const run = rows[0];

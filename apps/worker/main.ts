@@ -13,7 +13,7 @@ import { connectDatabase } from '../database.js';
 import { onShutdown } from '../lifecycle.js';
 import { createLogger, type Logger } from '../log.js';
 import { FailureInterceptor } from './failures.js';
-import { keepSchedules } from './schedules.js';
+import { keepUp } from './upkeep.js';
 
 const activitiesAtOnce = 8;
 const drainMs = 8_000;
@@ -79,7 +79,7 @@ async function start(config: Config, log: Logger): Promise<void> {
     shutdownForceTime: drainMs,
   });
   const clientConnection = Connection.lazy({ address });
-  const schedules = keepSchedules({
+  const upkeep = keepUp({
     db: world.db,
     client: new Client({ connection: clientConnection, namespace }),
     taskQueue,
@@ -89,7 +89,7 @@ async function start(config: Config, log: Logger): Promise<void> {
   onShutdown(
     async () => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
-      await schedules.stop();
+      await upkeep.stop();
       await running;
       await Promise.all([connection.close(), clientConnection.close(), world.models.close(), world.db.close()]);
     },
