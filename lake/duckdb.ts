@@ -1,4 +1,4 @@
-import { DuckDBInstance, type DuckDBConnection, type DuckDBValue } from '@duckdb/node-api';
+import { DuckDBInstance, type DuckDBConnection, type DuckDBResult, type DuckDBValue } from '@duckdb/node-api';
 import { DomainError } from '../domain/errors.js';
 
 export interface EngineOptions {
@@ -20,6 +20,8 @@ export interface Session {
   readonly connection: DuckDBConnection;
   /** Runs to the end; an error of DuckDB is a `query_failed` with its sentence. */
   run(sql: string, values?: Record<string, DuckDBValue>): Promise<void>;
+  /** The result, chunk by chunk. It was read whole before: an error cannot hide behind a short stream. */
+  chunks(sql: string): Promise<DuckDBResult>;
   /** All rows as JSON: BIGINT and wider are strings there, so cast in SQL what must be a number. */
   rows<Row extends object>(sql: string, values?: Record<string, DuckDBValue>): Promise<Row[]>;
 }
@@ -81,6 +83,7 @@ function sessionOf(connection: DuckDBConnection, signal?: AbortSignal): Session 
   return {
     connection,
     run: (sql, values) => guarded(sql, async () => void (await connection.run(sql, values))),
+    chunks: (sql) => guarded(sql, () => connection.run(sql)),
     rows: <Row extends object>(sql: string, values?: Record<string, DuckDBValue>) =>
       guarded(sql, async () => (await connection.runAndReadAll(sql, values)).getRowObjectsJson() as unknown as Row[]),
   };

@@ -14,8 +14,7 @@ export const rowIndex = 'row_index';
 /** Reads columns of a numbered table in batches, in the order of its row index. */
 export async function* readMatrix(session: Session, table: string, columns: readonly string[]): AsyncGenerator<Matrix> {
   const list = columns.map((column) => `${quoteName(column)}::FLOAT`).join(', ');
-  // `run` reads the whole result before the first chunk: an error cannot hide behind a short stream.
-  const result = await session.connection.run(`SELECT ${list} FROM ${table} ORDER BY ${rowIndex}`);
+  const result = await session.chunks(`SELECT ${list} FROM ${table} ORDER BY ${rowIndex}`);
   for (let chunk = await result.fetchChunk(); chunk && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
     const rows = chunk.rowCount;
     const data = new Float32Array(rows * columns.length);
