@@ -1,5 +1,6 @@
 import { judge } from '../domain/decide/promotion.js';
-import type { Evaluated } from '../domain/evaluation.js';
+import type { Evaluated, Verdict } from '../domain/evaluation.js';
+import type { Column } from '../domain/features.js';
 import type { ProjectName } from '../domain/ids.js';
 import { digestOf } from '../domain/json.js';
 import type { Revision } from '../domain/resources.js';
@@ -15,7 +16,7 @@ import { tables } from '../store/tables.js';
 import { splitColumn } from './datasets.js';
 import type { Dependencies } from './dependencies.js';
 import { beating } from './heartbeat.js';
-import { numberRows, predictTable, withPredictions, type ScoringModel } from './predictions.js';
+import { absentInputs, numberRows, predictTable, withPredictions, type ScoringModel } from './predictions.js';
 
 export type EvaluationDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'artifacts' | 'models'>;
 
@@ -37,11 +38,19 @@ async function evaluate(
   if (recorded) return { verdict: recorded.verdict, reasons: recorded.reasons, endpoint };
   const champion = await findChampion(dependencies, project, run.model);
   const measured = await engine.session(async (session) => {
-    await numberHeldOut(dependencies, session, run, model);
+    const columns = await numberHeldOut(dependencies, session, run, model);
     const candidate = await measure(dependencies, session, candidateOf(run), model);
-    return { candidate, champion: champion && (await measure(dependencies, session, champion.model, model)) };
+    const lacking = champion ? absentInputs(champion.model.signature, columns) : [];
+    const measurable = champion !== null && lacking.length === 0;
+    return {
+      ...{ candidate, lacking },
+      champion: measurable ? await measure(dependencies, session, champion.model, model) : null,
+    };
   }, signal);
-  const verdict = judge(measured.candidate.overall, measured.champion?.overall ?? null, model.spec.gates);
+  const verdict: Verdict =
+    measured.lacking.length > 0
+      ? { verdict: 'inconclusive', reasons: [lackingSentence(measured.lacking)] }
+      : judge(measured.candidate.overall, measured.champion?.overall ?? null, model.spec.gates);
   const inputsDigest = digestOf({
     trainingSet: run.trainingSet,
     candidate: run.modelSha256,
@@ -64,6 +73,10 @@ async function evaluate(
   return { verdict: decided, reasons, endpoint };
 }
 
+/** A revision of the Model may have renamed an input: its champion cannot be asked then, which is nobody's failure. */
+const lackingSentence = (lacking: readonly string[]): string =>
+  `the champion asks for columns ${lacking.join(', ')} that this training set lacks`;
+
 async function findChampion(
   { db }: EvaluationDependencies,
   project: ProjectName,
@@ -82,19 +95,20 @@ function candidateOf({ modelKey, modelSha256, signature }: Run): ScoringModel {
 
 const heldOut = 'held_out';
 
-/** The held-out rows of the run's training set: candidate and champion answer the same ones. */
+/** The held-out rows of the run's training set: candidate and champion answer the same ones. Returns the set's columns. */
 async function numberHeldOut(
   { db, lake }: EvaluationDependencies,
   session: Session,
   run: Run,
   model: Revision<'Model'>,
-): Promise<void> {
+): Promise<readonly Column[]> {
   const set = await tables(db).resolve(run.project, 'datasets', run.trainingSet ?? '');
   const rows = filesRelation({ files: set.files.map((file) => lake.path(file.key)), columns: set.columns });
   await numberRows(session, heldOut, `(SELECT * FROM ${rows} WHERE ${splitColumn} = 'test')`, [
     model.spec.spine.eventTime,
     ...model.spec.spine.key,
   ]);
+  return set.columns;
 }
 
 async function measure(

@@ -6,14 +6,15 @@ import type { Instant, ProjectName } from '../domain/ids.js';
 import { durationMicros } from '../domain/instants.js';
 import { digestOf } from '../domain/json.js';
 import { quoteName, quoteText, timestamp, type Session } from '../lake/duckdb.js';
+import { describe } from '../lake/sources.js';
 import { writeFile } from '../lake/snapshots.js';
 import { findTraffic } from '../store/deployment.js';
 import { readInferenceLog, type LogPosition } from '../store/inference.js';
 import { getVersion, listVersions } from '../store/models.js';
-import { getResource } from '../store/resources.js';
-import { commitWindow, windowHeads, type WindowHead } from '../store/snapshots.js';
+import { commitWindow, tableId, windowHeads, type WindowHead } from '../store/snapshots.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
+import { modelOf } from './models.js';
 
 export type InferenceDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake'>;
 
@@ -31,6 +32,9 @@ const epoch = '1970-01-01T00:00:00.000000Z' as Instant;
 interface Log {
   readonly project: ProjectName;
   readonly endpoint: string;
+  readonly model: string;
+  /** The Model's, and so the log's: another one has other columns. */
+  readonly revision: number;
   /** The serving version's input columns: what other versions called otherwise is NULL. */
   readonly inputs: readonly string[];
   readonly key: readonly string[];
@@ -49,11 +53,7 @@ async function commitLog(
   const log = await describeLog(dependencies, project, endpoint, input.end);
   return engine.session(async (session) => {
     await loadOnline(dependencies, session, log, input);
-    const heads = new Map(
-      (await windowHeads(db, { project, schema: 'inference', name: logTable(endpoint), revision: 1 }, input)).map(
-        (head) => [head.start, head],
-      ),
-    );
+    const heads = new Map((await windowHeads(db, tableOf(log), input)).map((head) => [head.start, head]));
     const total = { table: logTable(endpoint), windows: windows.length, committed: 0, rows: 0 };
     for (const window of windows) {
       const rows = await commitDay(dependencies, session, log, window, heads.get(window.start), input.principal);
@@ -73,22 +73,25 @@ async function describeLog(
   const traffic = await findTraffic(db, project, endpoint);
   if (!traffic)
     throw new DomainError('endpoint_not_serving', `Endpoint "${endpoint}" serves nothing yet.`, { endpoint });
-  const { signature } = await getVersion(db, project, traffic.model, traffic.version);
-  const { spec } = await getResource(db, project, 'Model', traffic.model);
-  const batches = await windowHeads(
-    db,
-    { project, schema: 'inference', name: endpoint, revision: 1 },
-    { start: epoch, end },
-  );
+  const version = await getVersion(db, project, traffic.model, traffic.version);
+  const { spec, revision } = await modelOf(db, project, version);
+  const { signature } = version;
+  const batches = await windowHeads(db, { project, schema: 'inference', name: endpoint }, { start: epoch, end });
   return {
     project,
     endpoint,
+    model: traffic.model,
+    revision,
     inputs: signature.inputs[0]?.columns ?? [],
     key: spec.spine.key,
     eventTime: spec.spine.eventTime,
     batches,
   };
 }
+
+const tableOf = ({ project, endpoint, revision }: Log) => ({
+  ...{ project, schema: 'inference' as const, name: logTable(endpoint), revision },
+});
 
 const logColumns = ({ inputs }: Log): Column[] => [
   { name: 'event_time', type: 'TIMESTAMP' },
@@ -109,7 +112,7 @@ async function loadOnline({ db }: InferenceDependencies, session: Session, log: 
   );
   const { project, endpoint, inputs } = log;
   const versions = new Map(
-    (await listVersions(db, project)).map((one) => [one.version, one.signature.inputs[0]?.columns ?? []]),
+    (await listVersions(db, project, log.model)).map((one) => [one.version, one.signature.inputs[0]?.columns ?? []]),
   );
   let after: LogPosition | undefined;
   for (let read = 0; read <= rowsMax; read += pageRows) {
@@ -155,13 +158,13 @@ async function commitDay(
   const columns = logColumns(log);
   const within = (column: string) => `${column} >= ${timestamp(window.start)} AND ${column} < ${timestamp(window.end)}`;
   const parts = [`SELECT * FROM online WHERE ${within('event_time')}`];
-  const files = log.batches
-    .filter(({ start, end }) => start < window.end && end > window.start)
-    .flatMap((batch) => batch.files);
-  if (files.length > 0)
-    parts.push(
-      `SELECT ${batchColumns(log)} FROM read_parquet([${files.map((key) => quoteText(lake.path(key))).join(', ')}]) WHERE ${within(quoteName(log.eventTime))}`,
-    );
+  const batches = log.batches.filter(({ start, end }) => start < window.end && end > window.start);
+  const files = batches.flatMap((batch) => batch.files);
+  if (files.length > 0) {
+    const rows = `read_parquet([${files.map((key) => quoteText(lake.path(key))).join(', ')}], union_by_name = true)`;
+    const list = batchColumns(log, await describe(session, rows));
+    parts.push(`SELECT ${list} FROM ${rows} WHERE ${within(quoteName(log.eventTime))}`);
+  }
   const relation = `(${parts.join(' UNION ALL ')})`;
   const began = performance.now();
   const writer = {
@@ -180,7 +183,7 @@ async function commitDay(
     return null;
   }
   await commitWindow(db, {
-    table: { project: log.project, schema: 'inference', name: logTable(log.endpoint), revision: 1 },
+    table: tableOf(log),
     ...{
       columns,
       predecessor: head?.commit ?? null,
@@ -197,16 +200,18 @@ async function commitDay(
       sourceFingerprint,
       durationMs: performance.now() - began,
     },
-    lineage: [
-      { from: ['table', `inference/${log.endpoint}@r1`], to: ['table', `inference/${logTable(log.endpoint)}@r1`] },
-    ],
+    lineage: batches.map(({ revision }) => ({
+      ...{ from: ['table', `inference/${log.endpoint}@r${revision}`], to: ['table', tableId(tableOf(log))] },
+    })),
   });
   return file.rows;
 }
 
-function batchColumns({ inputs, key, eventTime }: Log): string {
+/** What the day's predictions do not have, because another revision of the Model made them, is NULL. */
+function batchColumns({ inputs, key, eventTime }: Log, there: readonly Column[]): string {
+  const has = (name: string) => there.some((column) => column.name === name);
   const keys = key.map((name) => `${quoteText(name)}, ${quoteName(name)}`).join(', ');
-  const values = inputs.map((name) => `${quoteName(name)}::FLOAT AS ${quoteName(name)}`);
+  const values = inputs.map((name) => `${has(name) ? quoteName(name) : 'NULL'}::FLOAT AS ${quoteName(name)}`);
   return [
     `${quoteName(eventTime)} AS event_time`,
     'logged_at',

@@ -9,15 +9,16 @@ import { quoteName, quoteText, timestamp, type Session } from '../lake/duckdb.js
 import { binaryMetrics } from '../lake/metrics.js';
 import { filesRelation } from '../lake/point-in-time.js';
 import { profiles, referenceProfiles } from '../lake/profiles.js';
+import { describe } from '../lake/sources.js';
 import { getVersion, type ModelVersion } from '../store/models.js';
 import { findReferenceProfiles, listFindings, recordReferenceProfiles } from '../store/monitoring.js';
-import { getResource } from '../store/resources.js';
 import { windowHeads, type WindowHead } from '../store/snapshots.js';
 import { tables } from '../store/tables.js';
 import { splitColumn } from './datasets.js';
 import type { Dependencies } from './dependencies.js';
 import { labelRelation } from './labels.js';
-import { numberRows, predictTable, withPredictions } from './predictions.js';
+import { modelOf } from './models.js';
+import { absentInputs, numberRows, predictTable, withPredictions } from './predictions.js';
 
 export type ObservationDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'artifacts' | 'models' | 'roots'>;
 type MonitorSpec = Revision<'Monitor'>['spec'];
@@ -37,7 +38,7 @@ export async function observeDrift(
   const [head] = await windowHeads(dependencies.db, inferenceTable(project, spec.endpoint), window);
   if (!head)
     throw new DomainError('internal', `The window ${window.start} of "${spec.endpoint}" was not scored.`, { window });
-  const version = await versionOf(dependencies, project, spec.endpoint, head);
+  const version = await versionOf(dependencies, project, head);
   const reference = await referenceOf(dependencies, session, project, version);
   const current = await profiles(session, filesOf(dependencies, head), reference);
   return { window, version: version.version, drift: driftOf(reference, current), rows: head.rows };
@@ -47,21 +48,17 @@ const inferenceTable = (project: ProjectName, endpoint: string) => ({
   project,
   schema: 'inference' as const,
   name: endpoint,
-  revision: 1,
 });
 
 const filesOf = ({ lake }: ObservationDependencies, head: WindowHead): string =>
   `read_parquet([${head.files.map((key) => quoteText(lake.path(key))).join(', ')}])`;
 
-async function versionOf(
+/** The version that scored the window, whatever serves by now. */
+const versionOf = (
   { db }: ObservationDependencies,
   project: ProjectName,
-  endpoint: string,
-  head: WindowHead,
-): Promise<ModelVersion> {
-  const { spec } = await getResource(db, project, 'Endpoint', endpoint);
-  return getVersion(db, project, spec.model, Number(head.details.version));
-}
+  { details }: WindowHead,
+): Promise<ModelVersion> => getVersion(db, project, String(details.model), Number(details.version));
 
 /** Inputs over the whole training set, predictions over its held-out part; profiled once a version and kept. */
 async function referenceOf(
@@ -76,12 +73,10 @@ async function referenceOf(
   const set = await tables(db).resolve(project, 'datasets', version.lineage.trainingSet);
   const rows = filesRelation({ files: set.files.map((file) => lake.path(file.key)), columns: set.columns });
   const inputs = await referenceProfiles(session, rows, version.signature.inputs[0]?.columns ?? []);
-  await numberRows(
-    session,
-    'reference',
-    `(SELECT * FROM ${rows} WHERE ${splitColumn} = 'test')`,
-    set.columns.slice(0, 1).map((column) => column.name),
-  );
+  // The order decides nothing, but it has to be one: that of the spine which the version was trained on.
+  const { spine } = (await modelOf(db, project, version)).spec;
+  const heldOut = `(SELECT * FROM ${rows} WHERE ${splitColumn} = 'test')`;
+  await numberRows(session, 'reference', heldOut, [spine.eventTime, ...spine.key]);
   await predictTable(
     models,
     artifacts,
@@ -120,7 +115,7 @@ export async function observeLabels(
   );
   const observed: Observed[] = [];
   for (const head of heads.filter(({ end }) => end <= asOf)) {
-    const version = await versionOf(dependencies, project, spec.endpoint, head);
+    const version = await versionOf(dependencies, project, head);
     if (known.some((finding) => finding.window.start === head.start && finding.version === version.version)) continue;
     observed.push(...(await judgeWindow(dependencies, session, at, head, version)));
   }
@@ -136,7 +131,7 @@ async function judgeWindow(
   version: ModelVersion,
 ): Promise<Observed[]> {
   const { db, models, artifacts } = dependencies;
-  const model = await getResource(db, project, 'Model', version.model);
+  const model = await modelOf(db, project, version);
   const { key, knownAt, label } = model.spec.spine;
   const window = { start: head.start, end: head.end };
   const keys = key.map(quoteName).join(', ');
@@ -155,6 +150,8 @@ async function judgeWindow(
   const observed: Observed[] = [{ window, version: version.version, metrics: served.overall }];
   if (spec.baseline === 'first' && version.version !== 1) {
     const first = await getVersion(db, project, version.model, 1);
+    // A revision of the Model may have renamed an input: then there is nothing to compare with.
+    if (absentInputs(first.signature, await describe(session, 'judged_window')).length > 0) return observed;
     await session.run(
       `CREATE OR REPLACE TEMP TABLE baseline_window AS SELECT * EXCLUDE (${predictionColumn}) FROM judged_window`,
     );

@@ -1,4 +1,5 @@
 import { DomainError } from '../domain/errors.js';
+import type { Column } from '../domain/features.js';
 import type { Signature } from '../domain/serving.js';
 import { quoteName, type Session } from '../lake/duckdb.js';
 import { readMatrix, rowIndex, writePredictions } from '../lake/matrix.js';
@@ -10,6 +11,10 @@ export interface ScoringModel {
   readonly sha256: string;
   readonly signature: Signature;
 }
+
+/** Inputs of a model that rows of these columns do not have. */
+export const absentInputs = ({ inputs }: Signature, columns: readonly Column[]): string[] =>
+  (inputs[0]?.columns ?? []).filter((input) => !columns.some(({ name }) => name === input));
 
 /** Numbers the rows of a relation in a fixed order, into a temporary table. */
 export async function numberRows(

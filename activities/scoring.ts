@@ -8,10 +8,10 @@ import { describe } from '../lake/sources.js';
 import { writeFile } from '../lake/snapshots.js';
 import { findTraffic } from '../store/deployment.js';
 import { getVersion, type ModelVersion } from '../store/models.js';
-import { getResource } from '../store/resources.js';
 import { commitWindow, windowHeads, type TableRef, type WindowHead } from '../store/snapshots.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
+import { modelOf } from './models.js';
 import { numberRows, predictTable, withPredictions } from './predictions.js';
 import { joinSpine, stageJoined, untilStill, type JoinedSpine } from './spine.js';
 
@@ -25,14 +25,17 @@ export const scoringActivities = (dependencies: ScoringDependencies) => ({
 async function score(dependencies: ScoringDependencies, input: ScoreWindow, signal: AbortSignal): Promise<Scored> {
   const { db, engine } = dependencies;
   const { project, endpoint } = input;
-  const table = { project, schema: 'inference' as const, name: endpoint, revision: 1 };
-  const head = await headOf(db, table, input);
+  const predictions = { project, schema: 'inference' as const, name: endpoint };
+  const head = await headOf(db, predictions, input);
   if (head && input.once) return scoredBefore(head);
   const traffic = await findTraffic(db, project, endpoint);
   if (!traffic)
     throw new DomainError('endpoint_not_serving', `Endpoint "${endpoint}" serves nothing yet.`, { endpoint });
   const version = await getVersion(db, project, traffic.model, traffic.version);
-  const model = await getResource(db, project, 'Model', traffic.model);
+  const model = await modelOf(db, project, version);
+  // Another revision of the Model has other columns, so it has another table.
+  const table = { ...predictions, revision: model.revision };
+  const [own] = await windowHeads(db, table, input);
   return engine.session(async (session) => {
     const began = performance.now();
     const made = await untilStill(async () => {
@@ -51,7 +54,7 @@ async function score(dependencies: ScoringDependencies, input: ScoreWindow, sign
     const { rows, bytes, rowHash } = file;
     const { start, end } = input;
     const committed = await commitWindow(db, {
-      ...{ table, columns, sourceVersion, predecessor: head?.commit ?? null },
+      ...{ table, columns, sourceVersion, predecessor: own?.commit ?? null },
       window: {
         start,
         end,
@@ -62,9 +65,12 @@ async function score(dependencies: ScoringDependencies, input: ScoreWindow, sign
         sourceFingerprint,
         durationMs: performance.now() - began,
       },
-      details: { version: traffic.version },
+      details: { model: traffic.model, version: traffic.version },
       lineage: [
-        { from: ['version', `${traffic.model}/${traffic.version}`], to: ['table', `inference/${endpoint}@r1`] },
+        {
+          from: ['version', `${traffic.model}/${traffic.version}`],
+          to: ['table', `inference/${endpoint}@r${table.revision}`],
+        },
       ],
       workflowId: currentWorkflowId(),
       principal: { name: input.principal },
@@ -76,7 +82,7 @@ async function score(dependencies: ScoringDependencies, input: ScoreWindow, sign
 /** The window's head, if it has one; windows of a table never overlap, or rows would be in it twice. */
 async function headOf(
   db: Dependencies['db'],
-  table: TableRef,
+  table: Omit<TableRef, 'revision'>,
   { start, end }: Window,
 ): Promise<WindowHead | undefined> {
   const heads = await windowHeads(db, table, { start, end });

@@ -69,6 +69,7 @@ export const errorTable = {
   training_set_empty: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'No row of the spine has a known label in the window.', help: 'Choose a later as-of instant or a longer history.' },
   training_set_one_class: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'All labels of a split are equal.', help: 'Choose a longer history; a classifier needs both classes.' },
   features_not_materialized: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'A feature view lacks windows that are needed.', help: 'eider materialize VIEW --start … --end … first.' },
+  table_columns_changed: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'The table was committed with other columns.', help: 'Apply a new revision of the Model or FeatureView that makes it: each has a table of its own.' },
 
   // Data and files.
   source_missing: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'The source file does not exist.', help: 'Check the path of the Source resource; it resolves against its YAML file.' },

@@ -1,6 +1,7 @@
 import type { Column, LedgerRow, StagedWindow, Window } from '../domain/features.js';
 import { DomainError } from '../domain/errors.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
+import { digestOf } from '../domain/json.js';
 import type { TableSchema } from '../domain/tables.js';
 import type { Principal } from '../domain/principal.js';
 import { only, recordAudit, recordLineage, type Database, type Edge, type Queries } from './db.js';
@@ -14,6 +15,8 @@ export interface TableRef {
 }
 
 export interface WindowHead extends Window {
+  /** Of the table. */
+  readonly revision: number;
   readonly commit: number;
   readonly sourceFingerprint: string;
   readonly sourceVersion: string;
@@ -51,14 +54,22 @@ const tableWhere = 'project = $1 AND schema = $2 AND name = $3 AND revision = $4
 const tableValues = ({ project, schema, name, revision }: TableRef) => [project, schema, name, revision];
 export const tableId = ({ schema, name, revision }: TableRef): string => `${schema}/${name}@r${revision}`;
 
-/** The heads of the windows that the range touches, in window order. */
-export async function windowHeads(db: Queries, table: TableRef, range: Window): Promise<WindowHead[]> {
+/**
+ * The heads of the windows that the range touches, in window order: of one revision of the table, or without one of all, by
+ * the newest commit of each window.
+ */
+export async function windowHeads(
+  db: Queries,
+  { project, schema, name, revision }: Omit<TableRef, 'revision'> & { readonly revision?: number },
+  range: Window,
+): Promise<WindowHead[]> {
   return db.query<WindowHead>(
-    `SELECT h.window_start AS start, h.window_end AS "end", h.commit_id AS commit, c.source_fingerprint AS "sourceFingerprint", h.source_version AS "sourceVersion",
+    `SELECT DISTINCT ON (h.window_start) h.revision, h.window_start AS start, h.window_end AS "end", h.commit_id AS commit, c.source_fingerprint AS "sourceFingerprint", h.source_version AS "sourceVersion",
        c.snapshot, c.rows, c.row_hash AS "rowHash", c.details, ARRAY(SELECT key FROM files f WHERE f.commit_id = c.id ORDER BY key) AS files
      FROM window_heads h JOIN commits c ON c.id = h.commit_id
-     WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND h.revision = $4 AND h.window_end > $5 AND h.window_start < $6 ORDER BY h.window_start`,
-    [...tableValues(table), range.start, range.end],
+     WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND ($4::int IS NULL OR h.revision = $4) AND h.window_end > $5 AND h.window_start < $6
+     ORDER BY h.window_start, h.commit_id DESC`,
+    [project, schema, name, revision ?? null, range.start, range.end],
   );
 }
 
@@ -117,12 +128,19 @@ export async function commitWindow(db: Database, commit: WindowCommit): Promise<
 
 /** Locks the table's row until the end of the transaction: commits of one table happen one after the other. */
 async function nextSnapshot(tx: Queries, table: TableRef, columns: readonly Column[]): Promise<number> {
-  const rows = await tx.query<{ snapshot: number }>(
+  const rows = await tx.query<{ snapshot: number; columns: Column[] }>(
     `INSERT INTO lake_tables (project, schema, name, revision, columns, snapshot) VALUES ($1,$2,$3,$4,$5,1)
-     ON CONFLICT (project, schema, name, revision) DO UPDATE SET snapshot = lake_tables.snapshot + 1 RETURNING snapshot`,
+     ON CONFLICT (project, schema, name, revision) DO UPDATE SET snapshot = lake_tables.snapshot + 1 RETURNING snapshot, columns`,
     [...tableValues(table), JSON.stringify(columns)],
   );
-  return only(rows).snapshot;
+  const { snapshot, columns: recorded } = only(rows);
+  if (digestOf(recorded) === digestOf(columns)) return snapshot;
+  const listed = (all: readonly Column[]) => all.map(({ name, type }) => `${name} ${type}`).join(', ');
+  throw new DomainError(
+    'table_columns_changed',
+    `${tableId(table)} has the columns ${listed(recorded)}; this commit has ${listed(columns)}.`,
+    { table: tableId(table) },
+  );
 }
 
 async function insertCommit(tx: Queries, commit: WindowCommit, snapshot: number): Promise<number> {

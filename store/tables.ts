@@ -69,7 +69,7 @@ async function pin(db: Database, project: ProjectName, table: TableRow, snapshot
 const selectTables = `t.name, t.schema, t.revision, t.snapshot, t.columns FROM lake_tables t
   LEFT JOIN resources r ON t.schema = 'features' AND (r.project, r.kind, r.name) = (t.project, 'FeatureView', t.name)`;
 
-/** A feature view's plain name means its active revision; datasets and predictions have one revision. */
+/** A feature view's plain name means its active revision, that of predictions the newest; datasets have one revision. */
 async function find(
   db: Database,
   project: ProjectName,
@@ -100,6 +100,18 @@ async function list(db: Database, project: ProjectName, schema?: TableSchema): P
     [project, schema ?? null],
   );
   return Promise.all(rows.map((row) => pin(db, project, row, row.snapshot)));
+}
+
+/** The newest revision of a table, 1 while it has none. */
+export async function newestRevision(
+  db: Database,
+  { project, schema, name }: { readonly project: ProjectName; readonly schema: TableSchema; readonly name: string },
+): Promise<number> {
+  const rows = await db.query<{ revision: number }>(
+    'SELECT coalesce(max(revision), 1) AS revision FROM lake_tables WHERE project = $1 AND schema = $2 AND name = $3',
+    [project, schema, name],
+  );
+  return only(rows).revision;
 }
 
 /** A snapshot's row hash: over its windows' row hashes in window order, so equal windows make equal snapshots. */

@@ -14,6 +14,7 @@ import { readInferenceLog } from '../../store/inference.js';
 import { getVersion } from '../../store/models.js';
 import { getResource, listResources } from '../../store/resources.js';
 import { ledger } from '../../store/snapshots.js';
+import { newestRevision } from '../../store/tables.js';
 import { dayOf, WindowBody, WindowsQuery } from './features.controller.js';
 import { decodeCursor, encodeCursor, pageOf, pageOfAll, PageQuery } from './paging.js';
 import { Caller } from './principal.js';
@@ -114,16 +115,20 @@ export class DeploymentController {
   }
 
   @Get(':endpoint/windows')
-  @ApiOperation({ summary: 'The ledger of batch predictions: one row a window; with `all`, one row a commit.' })
+  @ApiOperation({
+    summary:
+      'The ledger of batch predictions by the newest revision of the Model: one row a window; with `all`, one row a commit.',
+  })
   async windows(
     @Param('project') project: ProjectName,
     @Param('endpoint', { schema: ResourceNameSchema }) endpoint: string,
     @Query({ schema: WindowsQuery }) { limit, after, all }: WindowsQuery,
   ) {
     await this.endpoint(project, endpoint);
+    const table = { project, schema: 'inference' as const, name: endpoint };
     const rows = await ledger(
       this.db,
-      { project, schema: 'inference', name: endpoint, revision: 1 },
+      { ...table, revision: await newestRevision(this.db, table) },
       { all, limit: limit + 1, after },
     );
     return pageOf(rows, limit, ({ commit }) => commit);

@@ -198,3 +198,12 @@ describe('names of tables', () => {
     expect(keys[0]?.length).toBe(32);
   });
 });
+
+test('a table keeps its columns: a commit of others is refused and changes nothing', async () => {
+  await commitWindow(db, commitOf(staged(1), null));
+  const other = { ...commitOf(staged(2), null), columns: [{ name: 'origin', type: 'INTEGER' }] };
+  await expect(commitWindow(db, other)).rejects.toMatchObject({
+    ...{ code: 'table_columns_changed', data: { table: 'features/origin_hour@r1' } },
+  });
+  expect(await tableState(db, view)).toEqual({ snapshot: 1, windows: 1 });
+});
