@@ -190,9 +190,9 @@ const commandsOf = (help: string) =>
 
 test('every command of the command line is documented, and every one that pages show exists', async () => {
   const commands = commandsOf(await eider('--help')).filter((name) => name !== 'help');
-  const shown = [...all.matchAll(/\b(?:npx eider|eider\.js) ([a-z]+)/g)].map(([, name]) => name ?? '');
+  const shown = [...all.matchAll(/\b(?:npx eider|eider\.js) ([a-z-]+)/g)].map(([, name]) => name ?? '');
   const advised = Object.values(errorTable).flatMap(({ help }) =>
-    [...help.matchAll(/\beider ([a-z]+)/g)].map(([, name]) => name ?? ''),
+    [...help.matchAll(/\beider ([a-z-]+)/g)].map(([, name]) => name ?? ''),
   );
   expect(commands.length).toBeGreaterThan(5);
   expect([...new Set([...shown, ...advised])].filter((name) => !commands.includes(name))).toEqual([]);

@@ -237,7 +237,7 @@ async function tellRetraining(api: DemoApi, story: Story, { retraining, alert, a
 
 /** What was asked online lies at the wall clock's event time unless the caller says otherwise; here it said a day of March. */
 async function readTogether({ api, story }: LoopOptions): Promise<void> {
-  story.heading('6  Read online and batch answers together: eider log');
+  story.heading('6  Read online and batch answers together: eider inference-log');
   const range = { start: askedAt.slice(0, 10), end: '2001-03-07' };
   const { workflowId, flight } = await api.post<{ workflowId: string; flight: string[] }>(
     `/endpoints/${names.endpoint}/log`,

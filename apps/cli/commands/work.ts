@@ -149,9 +149,9 @@ function registerServing(program: Command): void {
     );
 
   apiCommand(program, {
-    usage: 'log <endpoint>',
+    usage: 'inference-log <endpoint>',
     description: 'commit what was asked and answered, online and in batch, as one table that Flight serves',
-    example: 'eider log lateness --start 2001-03-05 --end 2001-03-12 --wait',
+    example: 'eider inference-log lateness --start 2001-03-05 --end 2001-03-12 --wait',
   })
     .requiredOption(...startOption)
     .requiredOption(...endOption)
