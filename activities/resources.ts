@@ -2,6 +2,8 @@ import type { CheckResources, Problem } from '../domain/check.js';
 import type { Column } from '../domain/features.js';
 import { DomainError, isDomainError } from '../domain/errors.js';
 import { durationMicros } from '../domain/instants.js';
+import { digestOf } from '../domain/json.js';
+import { referenceKey, referencesOf } from '../domain/references.js';
 import type { Kind, Resource, Revision } from '../domain/resources.js';
 import { inputColumn } from '../domain/resources.js';
 import { quoteName, type Session } from '../lake/duckdb.js';
@@ -15,7 +17,7 @@ import { viewColumns } from './views.js';
 export type ResourceDependencies = Pick<Dependencies, 'db' | 'engine' | 'roots' | 'trainers'>;
 
 export const resourceActivities = (dependencies: ResourceDependencies) => ({
-  /** Reads only: tries sources and SQL as they would be run, and returns everything that is wrong with them. */
+  /** Reads only: tries sources and SQL as they would be run, and returns what is wrong with them or with what refers to them. */
   checkResources: async ({ project, resources }: CheckResources): Promise<Problem[]> => {
     const active = await listResources(dependencies.db, project);
     const known = new Map<string, Declared>(active.map((one) => [`${one.kind}/${one.name}`, one]));
@@ -27,7 +29,7 @@ export const resourceActivities = (dependencies: ResourceDependencies) => ({
     };
     return dependencies.engine.session(async (session) => {
       const problems: Problem[] = [];
-      for (const resource of resources) {
+      for (const resource of [...resources, ...referrersOf(resources, active)]) {
         const problem = await check(dependencies, session, resource, find);
         if (problem) problems.push(problem);
       }
@@ -37,6 +39,28 @@ export const resourceActivities = (dependencies: ResourceDependencies) => ({
 });
 
 type Declared = Resource | Revision;
+
+/** What is active, refers to what would change (be it by way of others), and so may break without being changed itself. */
+function referrersOf(resources: readonly Resource[], active: readonly Revision[]): Resource[] {
+  const given = new Set(resources.map(referenceKey));
+  const hashes = new Map(active.map((one) => [referenceKey(one), one.hash]));
+  const changed = resources.filter((one) => hashes.has(referenceKey(one)) && hashes.get(referenceKey(one)) !== digestOf(one.spec)); // prettier-ignore
+  const reached = new Set(changed.map(referenceKey));
+  const others = (active as readonly unknown[] as readonly Resource[]).filter((one) => !given.has(referenceKey(one)));
+  const found = new Set<Resource>();
+  for (let before = -1; before < found.size;) {
+    before = found.size;
+    for (const one of others)
+      if (referencesOf(one).some((reference) => reached.has(referenceKey(reference)))) {
+        found.add(one);
+        reached.add(referenceKey(one));
+      }
+    // What is given and refers to what changed is checked as it is; what refers to that may break as well.
+    for (const one of resources)
+      if (referencesOf(one).some((reference) => reached.has(referenceKey(reference)))) reached.add(referenceKey(one));
+  }
+  return [...found];
+}
 type Find = <K extends Kind>(kind: K, name: string) => Extract<Resource, { kind: K }>;
 
 async function check(

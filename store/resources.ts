@@ -5,6 +5,7 @@ import { referenceKey, referencesOf, type Reference } from '../domain/references
 import type { Kind, Resource, Revision, Spec } from '../domain/resources.js';
 import type { Principal } from '../domain/principal.js';
 import { recordAudit, type Database, type Queries } from './db.js';
+import { requireKeysKept } from './entity-keys.js';
 
 /** What `apply` did, or `plan` would do, to one resource. */
 export interface Change {
@@ -132,6 +133,11 @@ export async function planResources(
   const changes: Change[] = [];
   for (const resource of resources)
     changes.push(await planOne(db, project, resource, active.get(referenceKey(resource))));
+  const planned = new Map<string, { resource: Resource | Revision; revision: number }>();
+  for (const [key, one] of active) planned.set(key, { resource: one, revision: one.revision });
+  for (const [at, resource] of resources.entries())
+    planned.set(referenceKey(resource), { resource, revision: changes[at]?.revision ?? 0 });
+  await requireKeysKept(db, project, active, planned);
   return changes;
 }
 

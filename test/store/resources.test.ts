@@ -3,6 +3,7 @@ import { anonymous } from '../../domain/principal.js';
 import type { Resource } from '../../domain/resources.js';
 import type { Database } from '../../store/db.js';
 import { announceRollout } from '../../store/deployment.js';
+import { commitWindow } from '../../store/snapshots.js';
 import { drainOne, type OutboxMessage } from '../../store/outbox.js';
 import {
   applyResources,
@@ -16,7 +17,7 @@ import {
   requireProject,
 } from '../../store/resources.js';
 import { withDatabase } from '../support/database.js';
-import { day, flights, project, registered, resourceOf, startedRun } from './samples.js';
+import { commitOf, day, flights, project, registered, resourceOf, staged, startedRun } from './samples.js';
 
 let db: Database;
 let close: () => Promise<void>;
@@ -149,4 +150,18 @@ test('a Monitor that changes or goes is told through the outbox, in the transact
   while (await drainOne(db, async (message) => void told.push(message)));
   const message = { project, topic: 'monitor_changed', payload: { monitor: 'lateness_weekly' } };
   expect(told).toMatchObject([message, message]);
+});
+
+test('keys of an entity stay as they are while a view with commits has them as columns', async () => {
+  await apply(flights());
+  await apply([originOf('BIGINT')]);
+  await apply([originOf('VARCHAR')]);
+  await commitWindow(db, commitOf(staged(1), null));
+  await expect(apply([originOf('BIGINT')])).rejects.toMatchObject({
+    ...{ code: 'resource_in_use', data: { users: ['FeatureView/origin_hour'] } },
+  });
+  // A new revision of the view has a table of its own.
+  const hourly = resourceOf('FeatureView', 'origin_hour') as Extract<Resource, { kind: 'FeatureView' }>;
+  const next: Resource = { ...hourly, spec: { ...hourly.spec, ttl: '4h' } };
+  expect(await apply([originOf('BIGINT'), next])).toMatchObject([{ change: 'restored' }, { revision: 2 }]);
 });

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Problem } from '../../domain/check.js';
-import { defaultProject } from '../../domain/ids.js';
+import { defaultProject, type ProjectName } from '../../domain/ids.js';
 import type { Resource } from '../../domain/resources.js';
 import { eventResources, eventsSql, type EventResources } from '../support/events.js';
 import { withWorld, type World } from '../support/world.js';
@@ -155,4 +155,22 @@ test('what refers to nothing is said, not met', async () => {
   const view = eventResources({ path })[2] as Resource;
   const alone = having('FeatureView', { sources: ['nothing'], sql: 'SELECT * FROM nothing' })([view]);
   expect(await check(alone)).toMatchObject([{ kind: 'FeatureView', code: 'reference_unknown' }]);
+});
+
+test('what is active and would break by the change is said of what breaks', async () => {
+  const all = eventResources({ path });
+  await world.apply(all, 'active' as ProjectName);
+  const changed = async (kind: string, fields: object) => {
+    const resources = having(kind, fields)(all).filter((one) => one.kind === kind);
+    const found = await world.run('checkResources', `check/${++checks}`, { project: 'active' as ProjectName, resources }); // prettier-ignore
+    return found.map((problem) => [`${problem.kind} ${problem.field}`, problem.detail]);
+  };
+  expect(await changed('FeatureView', { features: [{ name: 'events', type: 'BIGINT' }] })).toEqual([
+    ['Model spec.spine.sql', expect.stringMatching(/the feature of place_day "mean"/)],
+  ]);
+  expect(await changed('Entity', { keys: [{ name: 'spot', type: 'VARCHAR' }] })).toEqual([
+    ['FeatureView spec.sql', expect.stringMatching(/the key "spot"/)],
+    ['Model spec.spine.sql', expect.stringMatching(/"spot"/)],
+  ]);
+  expect(await changed('FeatureView', { ttl: '9d' })).toEqual([]);
 });
