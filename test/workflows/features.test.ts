@@ -1,4 +1,6 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { readdir, rm, writeFile } from 'node:fs/promises';
+import { createActivities } from '../../activities/index.js';
 import type { Materialized, MaterializeView } from '../../domain/features.js';
 import { workflowIds, type ProjectName } from '../../domain/ids.js';
 import { until } from '../../programs/waiting.js';
@@ -173,6 +175,28 @@ test('a source that changes while it is read is planned again, and the result is
   await world.apply(eventResources({ path }), fresh.project);
   await world.run('materializeView', `fresh/${project}`, fresh);
   expect((await tables(world.db).resolve(fresh.project, 'features', 'place_day')).rowHash).toBe(after);
+});
+
+test('windows that were planned with another state of the source are refused, and leave nothing', async () => {
+  const steps = createActivities(world);
+  const step = <Args extends unknown[], Result>(work: (...args: Args) => Promise<Result>, ...args: Args) =>
+    new MockActivityEnvironment({ workflowExecution: { workflowId: 'm', runId: 'r' } }).run(
+      work,
+      ...args,
+    ) as Promise<Result>;
+  const plan = await step(steps.planWindows, input());
+  await change('amount + 1');
+  const stale = { ...input(), windows: plan.windows, sourceVersion: plan.sourceVersion };
+  await expect(step(steps.materializeWindows, stale)).rejects.toMatchObject({ code: 'source_changed' });
+  expect([await commits(), await staged()]).toEqual([[], []]);
+  // Planned anew, it is done; what was planned on a head that moved since is refused as well.
+  await materialize();
+  await change('amount + 2');
+  const { sourceVersion } = await step(steps.planWindows, input());
+  await expect(step(steps.materializeWindows, { ...stale, sourceVersion })).rejects.toMatchObject({
+    code: 'generation_moved',
+  });
+  expect(await commits()).toHaveLength(days);
 });
 
 test('two that do the same at once commit each window once', async () => {
