@@ -9,7 +9,7 @@ import { commitWindow } from '../store/snapshots.js';
 import { findTrainingSet, recordTrainingSet } from '../store/training.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
-import { inputColumns, joinSpine, knownBy, stageJoined, trainingWindow, untilStill } from './spine.js';
+import { inputColumns, joinSpine, stageJoined, trainingWindow, untilStill } from './spine.js';
 
 export type DatasetDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'roots'>;
 
@@ -66,7 +66,7 @@ async function writeRows(
   const { spine, inputs } = model.spec;
   const name = trainingSetName({ asOf, ...rest });
   const { window, holdoutStart } = trainingWindow(model.spec, asOf);
-  const joined = await joinSpine(dependencies, session, project, model, window, knownBy(model.spec, asOf));
+  const joined = await joinSpine(dependencies, session, project, model, window, asOf);
   const columns = [...joined.columns, { name: splitColumn, type: 'VARCHAR' }];
   requireInputs(
     inputs,

@@ -1,25 +1,21 @@
 import type { Window } from '../domain/features.js';
-import type { ProjectName } from '../domain/ids.js';
+import type { Instant, ProjectName } from '../domain/ids.js';
 import type { Revision } from '../domain/resources.js';
 import { quoteName, quoteText, timestamp, type Session } from '../lake/duckdb.js';
 import { sourceFiles, sourceRelation } from '../lake/sources.js';
 import { withSources } from '../lake/sql.js';
-import { listLabels } from '../store/inference.js';
+import { labelsAsOf } from '../store/inference.js';
 import { getResource } from '../store/resources.js';
 import type { Dependencies } from './dependencies.js';
 
-const uploadedMax = 1_000_000;
-
-/**
- * Labels of a window of the spine as a relation: its keys, the label and when it was known. An uploaded label takes the
- * place of the source's, with its own known-at.
- */
+/** Labels of a window of the spine as of an instant, as a relation: its keys, the label and when it was known. */
 export async function labelRelation(
   { db, roots }: Pick<Dependencies, 'db' | 'roots'>,
   session: Session,
   project: ProjectName,
   model: Revision<'Model'>,
   window: Window,
+  asOf: Instant,
 ): Promise<string> {
   const { spine } = model.spec;
   const source = await getResource(db, project, 'Source', spine.source);
@@ -27,12 +23,26 @@ export async function labelRelation(
     { name: source.name, relation: sourceRelation(source, await sourceFiles(source, roots), window) },
   ]);
   const eventTime = quoteName(spine.eventTime);
-  const [label, knownAt] = [quoteName(spine.label), quoteName(spine.knownAt)];
-  const keys = spine.key.map(quoteName);
-  const own = `(SELECT ${keys.join(', ')}, ${label}, ${knownAt} FROM ${rows} WHERE ${eventTime} >= ${timestamp(window.start)} AND ${eventTime} < ${timestamp(window.end)})`;
-  const uploaded = await listLabels(db, project, model.name, uploadedMax);
-  if (uploaded.length === 0) return own;
-  const text = `[${keys.map((key) => `${key}::VARCHAR`).join(', ')}]`;
+  const columns = [...spine.key, spine.label, spine.knownAt].map(quoteName).join(', ');
+  const within = `${eventTime} >= ${timestamp(window.start)} AND ${eventTime} < ${timestamp(window.end)}`;
+  const own = `(SELECT ${columns} FROM ${rows} WHERE ${within})`;
+  return withUploads({ db }, session, project, model, own, asOf);
+}
+
+/**
+ * Rows of the spine, with uploaded labels in the place of their own. An upload holds from its known-at on: of those known by
+ * then the newest counts, and before the first the source's label does.
+ */
+export async function withUploads(
+  { db }: Pick<Dependencies, 'db'>,
+  session: Session,
+  project: ProjectName,
+  { name, spec: { spine } }: Revision<'Model'>,
+  rows: string,
+  asOf: Instant,
+): Promise<string> {
+  const uploaded = await labelsAsOf(db, project, name, asOf);
+  if (uploaded.length === 0) return rows;
   const values = uploaded.map(
     (one) =>
       `([${spine.key.map((key) => quoteText(String(one.key[key]))).join(', ')}], ${one.label}, ${timestamp(one.knownAt)})`,
@@ -40,6 +50,8 @@ export async function labelRelation(
   await session.run(
     `CREATE OR REPLACE TEMP TABLE uploaded_labels AS SELECT * FROM (VALUES ${values.join(', ')}) AS u(row_key, label, known_at)`,
   );
-  return `(SELECT ${keys.map((key) => `o.${key}`).join(', ')}, coalesce(u.label, o.${label}) AS ${label}, CASE WHEN u.label IS NULL THEN o.${knownAt} ELSE u.known_at END AS ${knownAt}
-           FROM (SELECT *, ${text} AS row_key FROM ${own}) AS o LEFT JOIN uploaded_labels AS u USING (row_key))`;
+  const [label, knownAt] = [quoteName(spine.label), quoteName(spine.knownAt)];
+  const key = `[${spine.key.map((column) => `o.${quoteName(column)}::VARCHAR`).join(', ')}]`;
+  return `(SELECT o.* REPLACE (coalesce(u.label, o.${label}) AS ${label}, coalesce(u.known_at, o.${knownAt}) AS ${knownAt})
+           FROM ${rows} AS o LEFT JOIN uploaded_labels AS u ON u.row_key = ${key})`;
 }

@@ -135,7 +135,7 @@ async function judgeWindow(
   const { key, knownAt, label } = model.spec.spine;
   const window = { start: head.start, end: head.end };
   const keys = key.map(quoteName).join(', ');
-  const labels = await labelRelation(dependencies, session, project, model, window);
+  const labels = await labelRelation(dependencies, session, project, model, window, asOf);
   const joined = `(SELECT p.*, l.${quoteName(label)} AS label, l.${quoteName(knownAt)} AS label_known_at FROM ${filesOf(dependencies, head)} AS p LEFT JOIN ${labels} AS l USING (${keys}))`;
   await numberRows(session, 'judged_window', joined, [model.spec.spine.eventTime, ...key]);
   const [state] = await session.rows<{ known: boolean | null }>(

@@ -39,7 +39,14 @@ async function score(dependencies: ScoringDependencies, input: ScoreWindow, sign
   return engine.session(async (session) => {
     const began = performance.now();
     const made = await untilStill(async () => {
-      const joined = await joinSpine(dependencies, session, project, model, { start: input.start, end: input.end }, '');
+      const joined = await joinSpine(
+        dependencies,
+        session,
+        project,
+        model,
+        { start: input.start, end: input.end },
+        null,
+      );
       const { views, sourceVersion } = joined;
       const sourceFingerprint = digestOf({ version: version.digest, views, source: sourceVersion, model: model.hash });
       if (head?.sourceFingerprint === sourceFingerprint) return null;

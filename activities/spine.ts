@@ -14,6 +14,7 @@ import { isDistinct, windowHeads } from '../store/snapshots.js';
 import { tables } from '../store/tables.js';
 import { rangeOfRows, requireCovered } from './coverage.js';
 import type { Dependencies } from './dependencies.js';
+import { withUploads } from './labels.js';
 
 export type SpineDependencies = Pick<Dependencies, 'db' | 'lake' | 'roots'>;
 
@@ -27,14 +28,17 @@ export interface JoinedSpine {
   readonly sourceVersion: string;
 }
 
-/** How far rows of the source before a window may still make spine rows in it: none, the spine is row by row. */
+/**
+ * The rows of a window. With an as-of instant only those whose label was known by then, as it was known then; without one
+ * all, and their label is nobody's business. Rows of the source before the window make none in it: the spine is row by row.
+ */
 export async function joinSpine(
   dependencies: SpineDependencies,
   session: Session,
   project: ProjectName,
   model: Revision<'Model'>,
   window: Window,
-  where: string,
+  labelsAsOf: Instant | null,
 ): Promise<JoinedSpine> {
   const { db, roots } = dependencies;
   const { spine, inputs } = model.spec;
@@ -44,13 +48,15 @@ export async function joinSpine(
     { name: source.name, relation: sourceRelation(source, await sourceFiles(source, roots), window) },
   ]);
   const eventTime = quoteName(spine.eventTime);
-  const filtered = `(SELECT * FROM ${rows} WHERE ${eventTime} >= ${timestamp(window.start)} AND ${eventTime} < ${timestamp(window.end)}${where})`;
+  const within = `(SELECT * FROM ${rows} WHERE ${eventTime} >= ${timestamp(window.start)} AND ${eventTime} < ${timestamp(window.end)})`;
+  const labelled =
+    labelsAsOf === null ? within : await knownBy(dependencies, session, project, model, within, labelsAsOf);
   const joined = [];
   const names = viewNames(inputs);
-  const range = names.length === 0 ? null : await rangeOfRows(session, filtered, spine.eventTime);
+  const range = names.length === 0 ? null : await rangeOfRows(session, labelled, spine.eventTime);
   for (const name of names) joined.push(await joinView(dependencies, project, name, inputs, range));
   const relation = pointInTimeJoin(
-    filtered,
+    labelled,
     spine.eventTime,
     joined.map(({ view }) => view),
   );
@@ -156,8 +162,18 @@ export async function untilStill<Result>(work: () => Promise<Result>): Promise<R
 }
 
 /** Labelled rows that could be known by the as-of instant: nothing later may enter a training set. */
-export const knownBy = ({ spine }: Revision<'Model'>['spec'], asOf: Instant): string =>
-  ` AND ${quoteName(spine.knownAt)} <= ${timestamp(asOf)} AND ${quoteName(spine.label)} IS NOT NULL`;
+async function knownBy(
+  dependencies: SpineDependencies,
+  session: Session,
+  project: ProjectName,
+  model: Revision<'Model'>,
+  rows: string,
+  asOf: Instant,
+): Promise<string> {
+  const { spine } = model.spec;
+  const labelled = await withUploads(dependencies, session, project, model, rows, asOf);
+  return `(SELECT * FROM ${labelled} WHERE ${quoteName(spine.knownAt)} <= ${timestamp(asOf)} AND ${quoteName(spine.label)} IS NOT NULL)`;
+}
 
 /** The event time that a model looks back over, and where its held-out part begins. */
 export function trainingWindow(

@@ -258,7 +258,7 @@ CREATE TABLE inference_log (
   PRIMARY KEY (project, endpoint, request_id, version, row_index, logged_at)
 );
 CREATE INDEX inference_log_by_time ON inference_log (project, endpoint, event_time);
--- The truth that arrives later, by the row's key.
+-- The truth that arrives later, by the row's key: each upload holds from its known-at until a newer one's.
 CREATE TABLE labels (
   project text NOT NULL,
   model text NOT NULL,
@@ -267,7 +267,7 @@ CREATE TABLE labels (
   known_at timestamptz NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now(),
   principal text NOT NULL,
-  PRIMARY KEY (project, model, key)
+  PRIMARY KEY (project, model, key, known_at)
 );
 
 -- Monitoring.

@@ -2,7 +2,7 @@ import type { InferenceLogRow } from '../../domain/serving.js';
 import { anonymous } from '../../domain/principal.js';
 import type { Database } from '../../store/db.js';
 import { claimKey, keepClaim, recordAnswer, releaseKey, type KeyClaim } from '../../store/idempotency.js';
-import { listLabels, putLabels, readInferenceLog } from '../../store/inference.js';
+import { labelsAsOf, putLabels, readInferenceLog } from '../../store/inference.js';
 import { drainOne } from '../../store/outbox.js';
 import { serving } from '../../store/serving.js';
 import { withDatabase } from '../support/database.js';
@@ -128,22 +128,37 @@ describe('the outbox', () => {
 });
 
 describe('labels and the inference log', () => {
-  test('a later upload corrects an earlier one, and within an upload the one known last counts', async () => {
-    const put = (...labels: [number, boolean, number][]) =>
-      putLabels(
-        db,
-        project,
-        'lateness',
-        labels.map(([id, label, known]) => ({ key: { flight_id: id }, label, knownAt: day(known) })),
-        anonymous,
-      );
+  const put = (...labels: [number, boolean, number][]) =>
+    putLabels(
+      db,
+      project,
+      'lateness',
+      labels.map(([id, label, known]) => ({ key: { flight_id: id }, label, knownAt: day(known) })),
+      anonymous,
+    );
+  const known = async (by: number) =>
+    (await labelsAsOf(db, project, 'lateness', day(by))).map(({ key, label, knownAt }) => [key.flight_id, label, knownAt]); // prettier-ignore
+
+  test('of a key’s labels the newest that was known by then counts, in whatever order they came', async () => {
     await put([1, true, 1], [2, false, 3], [2, true, 2]);
     await put([1, false, 4]);
-    expect(await listLabels(db, project, 'lateness', 10)).toEqual([
-      { key: { flight_id: 1 }, label: false, knownAt: day(4) },
-      { key: { flight_id: 2 }, label: false, knownAt: day(3) },
-    ]);
-    expect(await listLabels(db, project, 'other', 10)).toEqual([]);
+    expect(await known(1)).toEqual([[1, true, day(1)]]);
+    expect(await known(2)).toEqual([[1, true, day(1)], [2, true, day(2)]]); // prettier-ignore
+    expect(await known(9)).toEqual([[1, false, day(4)], [2, false, day(3)]]); // prettier-ignore
+    expect(await labelsAsOf(db, project, 'other', day(9))).toEqual([]);
+  });
+
+  test('a label of the same known-at takes the place of the one before, within an upload too', async () => {
+    await put([1, true, 1], [1, false, 1]);
+    expect(await known(1)).toEqual([[1, false, day(1)]]);
+    await put([1, true, 1]);
+    expect(await known(1)).toEqual([[1, true, day(1)]]);
+  });
+
+  test('labels are never cut: too many are an error', async () => {
+    await put([1, true, 1], [2, true, 1], [3, true, 2]);
+    expect(await labelsAsOf(db, project, 'lateness', day(1), 2)).toHaveLength(2);
+    await expect(labelsAsOf(db, project, 'lateness', day(2), 2)).rejects.toMatchObject({ code: 'request_too_large' });
   });
 
   const row = (rowIndex: number, output: number, number = 1): InferenceLogRow => ({

@@ -2,10 +2,13 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { readdir } from 'node:fs/promises';
 import { createActivities } from '../../activities/index.js';
 import type { ProjectName } from '../../domain/ids.js';
+import { anonymous } from '../../domain/principal.js';
 import type { BuildTrainingSet, BuiltTrainingSet } from '../../domain/training.js';
 import type { Objects } from '../../lake/objects.js';
 import { sourceVersion } from '../../lake/sources.js';
+import { putLabels } from '../../store/inference.js';
 import { getResource } from '../../store/resources.js';
+import { tables } from '../../store/tables.js';
 import { findTrainingSet } from '../../store/training.js';
 import { dayOf, eventResources, eventsSql, type EventResources } from '../support/events.js';
 import { withWorld, type World } from '../support/world.js';
@@ -107,4 +110,27 @@ describe('features of the whole range', () => {
     await materialize(4, 15);
     expect((await build()).rows).toBe(1100 - 4);
   });
+});
+
+test('a training set takes the uploaded label that was known by then, and the source’s before that', async () => {
+  await declare();
+  await materialize();
+  const upload = (id: number, label: boolean, known: number) => ({ key: { id }, label, knownAt: dayOf(known) });
+  const truth = await world.query<{ id: number; happened: boolean }>(
+    `SELECT file_row_number::INTEGER AS id, happened FROM read_parquet('${path}', file_row_number = true) WHERE file_row_number IN (10, 20, 30) ORDER BY 1`,
+  );
+  const [ten, twenty, thirty] = truth.map(({ happened }) => happened) as [boolean, boolean, boolean];
+  const labels = [
+    ...[upload(10, !ten, 5), upload(20, !twenty, 5), upload(20, twenty, 6)],
+    // The last is known too late, and the row of the last hour early.
+    ...[upload(30, !thirty, 16), upload(1399, true, 15)],
+  ];
+  await putLabels(world.db, project, 'risk', labels, anonymous);
+  const built = await world.run('buildTrainingSet', `set/${project}`, setInput());
+  const [file] = (await tables(world.db).resolve(project, 'datasets', built.name)).files;
+  const rows = await world.query<{ id: number; happened: boolean }>(
+    `SELECT id::INTEGER AS id, happened FROM read_parquet('${world.lake.path(file?.key ?? '')}') WHERE id IN (10, 20, 30, 1399) ORDER BY id`,
+  );
+  expect(rows.map(({ happened }) => happened)).toEqual([!ten, twenty, thirty, true]);
+  expect(built.rows).toBe(1397);
 });
