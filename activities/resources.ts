@@ -48,8 +48,8 @@ function referrersOf(resources: readonly Resource[], active: readonly Revision[]
   const reached = new Set(changed.map(referenceKey));
   const others = (active as readonly unknown[] as readonly Resource[]).filter((one) => !given.has(referenceKey(one)));
   const found = new Set<Resource>();
-  for (let before = -1; before < found.size;) {
-    before = found.size;
+  for (let before = -1; before < reached.size;) {
+    before = reached.size;
     for (const one of others)
       if (referencesOf(one).some((reference) => reached.has(referenceKey(reference)))) {
         found.add(one);
