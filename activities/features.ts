@@ -8,6 +8,7 @@ import type { Edge } from '../store/db.js';
 import { commitWindow, tableState, touchHeads, windowHeads } from '../store/snapshots.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
+import { checkLookback } from './lookback.js';
 import { compute, fingerprintsOf, loadView, rangeOf, versionOf, windowsOf, type ViewParts } from './views.js';
 
 export interface WindowPlan {
@@ -105,6 +106,7 @@ async function materialize(
   if (todo.length === 0) return made;
   return engine.session(async (session) => {
     await compute(session, parts, rangeOf(todo), roots);
+    await checkLookback(session, parts, todo, roots);
     for (const window of todo) {
       const { rows, bytes, commit } = await commitOne(dependencies, session, parts, input, window);
       made.committed += 1;

@@ -107,6 +107,7 @@ export async function compute(
   parts: ViewParts,
   range: Window,
   roots: readonly string[],
+  into = 'computed',
 ): Promise<void> {
   const { view, columns } = parts;
   const eventTime = quoteName(view.spec.eventTime);
@@ -114,7 +115,7 @@ export async function compute(
   const relation = withSources(view.spec.sql, await sourcesFor(parts, range, roots));
   try {
     await session.run(
-      `CREATE OR REPLACE TEMP TABLE computed AS SELECT ${list} FROM ${relation} WHERE ${eventTime} >= ${timestamp(range.start)} AND ${eventTime} < ${timestamp(range.end)}`,
+      `CREATE OR REPLACE TEMP TABLE ${into} AS SELECT ${list} FROM ${relation} WHERE ${eventTime} >= ${timestamp(range.start)} AND ${eventTime} < ${timestamp(range.end)}`,
     );
   } catch (error) {
     throw await blamed(session, parts, range, roots, error);

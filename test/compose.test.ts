@@ -70,7 +70,8 @@ test.each(own)('the command of %s exists in the tree, and its ports are those of
   const expected = {
     api: [ports.api],
     flight: [ports.flight],
-    serve: [ports.inference, ports.inferenceGrpc],
+    // Nothing listens on the port that is set aside for gRPC.
+    serve: [ports.inference],
     worker: [],
   };
   const published = (service.ports ?? []).map((port) => Number(port.split(':').at(-1)));

@@ -1,14 +1,13 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { createActivities } from '../../activities/index.js';
 import type { Materialized, MaterializeView } from '../../domain/features.js';
 import { workflowIds, type ProjectName } from '../../domain/ids.js';
 import { until } from '../../programs/waiting.js';
-import { getResource } from '../../store/resources.js';
 import { ledger, type TableRef } from '../../store/snapshots.js';
 import { tables } from '../../store/tables.js';
 import { progressQuery } from '../../workflows/messages.js';
-import { dayOf, eventResources, eventsSql, rowsADay } from '../support/events.js';
+import { dayOf, eventResources, eventsSql } from '../support/events.js';
 import { withWorld, type World } from '../support/world.js';
 
 /** Materialization on PostgreSQL, DuckDB and Temporal, over twenty days of a small file. */
@@ -225,81 +224,6 @@ test('readers see a whole snapshot at every moment while windows are committed',
     { everyMs: 10 },
   );
   await running;
-});
-
-describe('what cannot be computed', () => {
-  const declared = async (viewSql: string, more: object = {}) => {
-    await world.apply(eventResources({ path, viewSql, ...more }), project);
-    const { revision } = await getResource(world.db, project, 'FeatureView', 'place_day');
-    return { fails: () => world.failure('materializeView', workflowId(revision), input(revision)), revision };
-  };
-  const nothing = async (revision: number) => {
-    expect(await ledger(world.db, { ...table, revision }, { all: true })).toEqual([]);
-    expect(await staged()).toEqual([]);
-  };
-
-  test.each([
-    [
-      'a cast of a text that is no number',
-      'SELECT place, "at" AS event_time, (\'x\' || a)::DOUBLE AS mean, 1 AS events FROM events',
-      /Could not convert string/,
-    ],
-    [
-      'a number too large for its declared type',
-      'SELECT place, "at" AS event_time, a AS mean, 1e30 AS events FROM events',
-      /out of range|cast/,
-    ],
-    [
-      'an integer that overflows',
-      'SELECT place, "at" AS event_time, a AS mean, 9223372036854775807 + (id + 1) AS events FROM events',
-      /Overflow/,
-    ],
-    ['a missing feature', 'SELECT place, "at" AS event_time, a AS mean FROM events', /events/],
-    ['a missing event time', 'SELECT place, a AS mean, 1 AS events FROM events', /event_time/],
-    [
-      'an event time that is no time',
-      "SELECT place, 'noon' AS event_time, a AS mean, 1 AS events FROM events",
-      /TIMESTAMP/,
-    ],
-  ])('%s fails with DuckDB’s sentence, and nothing is half-written', async (_, sql, message) => {
-    const { fails, revision } = await declared(sql);
-    expect(await fails()).toEqual({ code: 'query_failed', message: expect.stringMatching(message) });
-    await nothing(revision);
-  });
-
-  test('a division by zero is what DuckDB says it is: NULL or infinity, committed as such', async () => {
-    const { revision } = await declared(
-      'SELECT place, "at" AS event_time, a / 0 AS mean, id // 0 AS events FROM events',
-    );
-    expect((await world.run('materializeView', workflowId(revision), input(revision))).committed).toBe(days);
-    const { rows } = await pinned(`place_day@r${revision}`);
-    expect(rows).toBe(days * rowsADay);
-  });
-
-  test.each([
-    ['is missing', () => rm(path), 'source_missing'],
-    ['is no Parquet', () => writeFile(path, 'x'.repeat(500)), 'source_unreadable'],
-  ])('a source that %s fails as such', async (_, spoil, code) => {
-    await spoil();
-    expect(await world.failure('materializeView', workflowId(), input())).toMatchObject({ code });
-    await nothing(1);
-  });
-
-  test('an unknown view or revision fails as such, a range of too many windows too', async () => {
-    const failure = async (more: object) =>
-      (await world.failure('materializeView', `bad/${project}`, { ...input(), ...more })).code;
-    expect(await failure({ view: 'nothing' })).toBe('resource_unknown');
-    expect(await failure({ revision: 9 })).toBe('resource_unknown');
-    expect(await failure({ end: '2101-01-01T00:00:00.000000Z' })).toBe('request_invalid');
-  });
-
-  test('what failed goes on from what was committed once its source is mended', async () => {
-    await materialize();
-    await writeFile(path, 'nothing');
-    expect((await world.failure('materializeView', workflowId(), input())).code).toBe('source_unreadable');
-    await change('CASE WHEN i = 1010 THEN amount + 1 ELSE amount END');
-    expect((await materialize()).committed).toBe(2);
-  });
 });
 
 test('operators see where it is: query, search attributes, and a card', async () => {
