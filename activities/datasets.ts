@@ -5,8 +5,8 @@ import { trainingSetName } from '../domain/training.js';
 import { quoteName, quoteText, timestamp, type Session } from '../lake/duckdb.js';
 import { writeFile } from '../lake/snapshots.js';
 import { getResource } from '../store/resources.js';
-import { commitWindow } from '../store/snapshots.js';
 import { findTrainingSet, recordTrainingSet } from '../store/training.js';
+import { commitStaged } from './commits.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
 import { inputColumns, joinSpine, stageJoined, trainingWindow, untilStill } from './spine.js';
@@ -37,7 +37,7 @@ async function build(
     const began = performance.now();
     const { manifest, file, sourceVersion } = await untilStill(() => writeRows(dependencies, session, model, input));
     const { rows, bytes, rowHash } = file;
-    await commitWindow(db, {
+    await commitStaged(db, lake, {
       table: { project, schema: 'datasets', name, revision: 1 },
       window: {
         ...{ ...manifest.window, files: [file], rows, bytes, rowHash },
@@ -47,10 +47,9 @@ async function build(
       workflowId: currentWorkflowId(),
       principal: { name: input.principal },
       also: (tx) => recordTrainingSet(tx, project, manifest, { name: input.principal }),
-    }).catch(async (error: unknown) => {
+    }).catch((error: unknown) => {
       if (!isDomainError(error) || error.code !== 'generation_moved') throw error;
       // Somebody built the same set from a newer source meanwhile; theirs is the recorded one.
-      await lake.remove(file.key);
     });
     return summary((await findTrainingSet(db, project, name)) ?? manifest);
   }, signal);

@@ -5,7 +5,8 @@ import type { TableSchema } from '../domain/tables.js';
 import { quoteName, quoteText, type Session } from '../lake/duckdb.js';
 import { writeWindow } from '../lake/snapshots.js';
 import type { Edge } from '../store/db.js';
-import { commitWindow, tableState, touchHeads, windowHeads } from '../store/snapshots.js';
+import { tableState, touchHeads, windowHeads } from '../store/snapshots.js';
+import { commitStaged } from './commits.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
 import { checkLookback } from './lookback.js';
@@ -142,7 +143,7 @@ async function commitOne(
     });
   }
   const to: Edge['to'] = ['table', `features/${view.name}@r${view.revision}`];
-  const { commit } = await commitWindow(db, {
+  const { commit } = await commitStaged(db, lake, {
     ...{ table, columns, window, predecessor: planned.predecessor, sourceVersion: input.sourceVersion },
     workflowId: currentWorkflowId(),
     principal: { name: input.principal },

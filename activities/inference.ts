@@ -11,7 +11,8 @@ import { writeFile } from '../lake/snapshots.js';
 import { findTraffic } from '../store/deployment.js';
 import { readInferenceLog, type LogPosition } from '../store/inference.js';
 import { getVersion, listVersions } from '../store/models.js';
-import { commitWindow, tableId, windowHeads, type WindowHead } from '../store/snapshots.js';
+import { tableId, windowHeads, type WindowHead } from '../store/snapshots.js';
+import { commitStaged } from './commits.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
 import { modelOf } from './models.js';
@@ -182,7 +183,7 @@ async function commitDay(
     await lake.remove(file.key);
     return null;
   }
-  await commitWindow(db, {
+  await commitStaged(db, lake, {
     table: tableOf(log),
     ...{
       columns,

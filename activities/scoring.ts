@@ -8,7 +8,8 @@ import { describe } from '../lake/sources.js';
 import { writeFile } from '../lake/snapshots.js';
 import { findTraffic } from '../store/deployment.js';
 import { getVersion, type ModelVersion } from '../store/models.js';
-import { commitWindow, windowHeads, type TableRef, type WindowHead } from '../store/snapshots.js';
+import { windowHeads, type TableRef, type WindowHead } from '../store/snapshots.js';
+import { commitStaged } from './commits.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
 import { modelOf } from './models.js';
@@ -23,7 +24,7 @@ export const scoringActivities = (dependencies: ScoringDependencies) => ({
 });
 
 async function score(dependencies: ScoringDependencies, input: ScoreWindow, signal: AbortSignal): Promise<Scored> {
-  const { db, engine } = dependencies;
+  const { db, engine, lake } = dependencies;
   const { project, endpoint } = input;
   const predictions = { project, schema: 'inference' as const, name: endpoint };
   const head = await headOf(db, predictions, input);
@@ -60,7 +61,7 @@ async function score(dependencies: ScoringDependencies, input: ScoreWindow, sign
     const { columns, file, sourceVersion, sourceFingerprint } = made;
     const { rows, bytes, rowHash } = file;
     const { start, end } = input;
-    const committed = await commitWindow(db, {
+    const committed = await commitStaged(db, lake, {
       ...{ table, columns, sourceVersion, predecessor: own?.commit ?? null },
       window: {
         start,

@@ -1,6 +1,6 @@
 import type { Column } from '../domain/features.js';
 import { inputColumn } from '../domain/resources.js';
-import { interval, quoteName, quoteText } from './duckdb.js';
+import { quoteName, quoteText } from './duckdb.js';
 
 /** A feature view as a join reads it: one snapshot's files, and what its columns mean. */
 export interface JoinView {
@@ -29,10 +29,10 @@ export interface JoinView {
 export function pointInTimeJoin(spine: string, eventTime: string, views: readonly JoinView[]): string {
   const at = `spine.${quoteName(eventTime)}`;
   const features = views.flatMap((view, index) =>
-    view.features.map(
-      (feature) =>
-        `, ${validValue(view, `v${index}`, at, feature)} AS ${quoteName(inputColumn(`${view.view}:${feature}`))}`,
-    ),
+    view.features.map((feature, number) => {
+      const value = `CASE WHEN ${isValid(view, `v${index}`, at)} THEN v${index}.f${number} END`;
+      return `, ${value} AS ${quoteName(inputColumn(`${view.view}:${feature}`))}`;
+    }),
   );
   const joins = views.map((view, index) => {
     const keys = view.keys.map((key) => `spine.${quoteName(key)} = v${index}.${quoteName(key)}`);
@@ -42,29 +42,36 @@ export function pointInTimeJoin(spine: string, eventTime: string, views: readonl
 }
 
 /**
- * The feature of the row that was found, while it is valid. Several ASOF joins in a row let a NULL of the spine match now
- * and then (DuckDB 1.5), so that a key or instant that is NULL gets nothing is said here again.
+ * Whether the row that was found counts. Several ASOF joins in a row let a NULL of the spine match now and then (DuckDB 1.5),
+ * so that a key or instant that is NULL gets nothing is said here again.
  */
-function validValue(view: JoinView, alias: string, at: string, feature: string): string {
+function isValid(view: JoinView, alias: string, at: string): string {
   const conditions = [at, ...view.keys.map((key) => `spine.${quoteName(key)}`)].map((asked) => `${asked} IS NOT NULL`);
-  if (view.ttlMicros !== null) conditions.push(`${at} - ${alias}.row.event_time <= ${interval(view.ttlMicros)}`);
-  return `CASE WHEN ${conditions.join(' AND ')} THEN ${alias}.row.${quoteName(feature)} END`;
+  // Whole microseconds: comparing INTERVALs costs several times as much.
+  if (view.ttlMicros !== null) conditions.push(`epoch_us(${at}) - epoch_us(${alias}.event_time) <= ${view.ttlMicros}`);
+  return conditions.join(' AND ');
 }
 
-/** The view as steps: keys, the instant from which a row is the best one, and that row as a struct. */
+/** The view as steps: keys, the instant from which a row is the best one, its event time, and its features as f0, f1, … */
 function visibleRows(view: JoinView): string {
   const keys = view.keys.map(quoteName).join(', ');
   const eventTime = quoteName(view.eventTime);
+  const present = [...view.keys.map(quoteName), eventTime].map((column) => `${column} IS NOT NULL`).join(' AND ');
+  const source = `${filesRelation(view)} WHERE ${present}`;
+  const numbered = (prefix = '') => view.features.map((name, at) => `${prefix}${quoteName(name)} AS f${at}`).join(', ');
+  if (view.knownAt === null && view.distinct)
+    return `(SELECT ${keys}, ${eventTime} AS visible_at, ${eventTime} AS event_time, ${numbered()} FROM ${source})`;
   const knownAt = view.knownAt === null ? eventTime : `coalesce(${quoteName(view.knownAt)}, ${eventTime})`;
   // Structs compare field by field, so the features themselves break a tie: the same rows give the same winner in any order.
   const features = view.features.map((name) => `${quoteName(name)} := ${quoteName(name)}`);
   const row = `struct_pack(event_time := ${eventTime}, known_at := ${knownAt}, ${features.join(', ')})`;
-  const present = [...view.keys.map(quoteName), eventTime].map((column) => `${column} IS NOT NULL`).join(' AND ');
-  const rows = `(SELECT ${keys}, greatest(${eventTime}, ${knownAt}) AS visible_at, ${row} AS row FROM ${filesRelation(view)} WHERE ${present})`;
-  if (view.knownAt === null)
-    return view.distinct ? rows : `(SELECT ${keys}, visible_at, max(row) AS row FROM ${rows} GROUP BY ALL)`;
+  const rows = `(SELECT ${keys}, greatest(${eventTime}, ${knownAt}) AS visible_at, ${row} AS row FROM ${source})`;
   const best = `max(row) OVER (PARTITION BY ${keys} ORDER BY visible_at RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)`;
-  return `(SELECT DISTINCT ON (${keys}, visible_at) ${keys}, visible_at, ${best} AS row FROM ${rows})`;
+  const steps =
+    view.knownAt === null
+      ? `(SELECT ${keys}, visible_at, max(row) AS row FROM ${rows} GROUP BY ALL)`
+      : `(SELECT DISTINCT ON (${keys}, visible_at) ${keys}, visible_at, ${best} AS row FROM ${rows})`;
+  return `(SELECT ${keys}, visible_at, row.event_time AS event_time, ${numbered('row.')} FROM ${steps})`;
 }
 
 /** The files of a snapshot as a relation; a snapshot without files still has its columns. */

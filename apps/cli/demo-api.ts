@@ -5,7 +5,7 @@ import type { ApiClient } from './client.js';
 
 const retryMs = 300;
 const deadlineMs = 120_000;
-const pollMs = 250;
+const pollMs = 100;
 const rowsMax = 100_000;
 
 /** The API as the demo uses it: what fails only for now (a process was killed) is asked again until a deadline. */

@@ -1,0 +1,20 @@
+import { isDomainError } from '../domain/errors.js';
+import type { Objects } from '../lake/objects.js';
+import type { Database } from '../store/db.js';
+import { commitWindow, type Committed, type WindowCommit } from '../store/snapshots.js';
+
+/** Refusals that leave no doubt: nothing was committed. After a lost connection that is not known, and the file must stay. */
+const refusals = new Set(['generation_moved', 'table_columns_changed']);
+
+/** Commits a staged window; files that no commit names, because another attempt was faster, are removed at once. */
+export async function commitStaged(db: Database, lake: Objects, commit: WindowCommit): Promise<Committed> {
+  const abandon = () => Promise.all(commit.window.files.map(({ key }) => lake.remove(key)));
+  try {
+    const committed = await commitWindow(db, commit);
+    if (committed.repeated) await abandon();
+    return committed;
+  } catch (error) {
+    if (isDomainError(error) && refusals.has(error.code)) await abandon();
+    throw error;
+  }
+}
