@@ -4,7 +4,10 @@ import { promisify } from 'node:util';
 import { projectRoot } from '../../apps/config.js';
 import type { Week } from '../../apps/cli/demo-summary.js';
 
-/** The first weeks of the story, once undisturbed and once with every process killed. `npm run demo -- --chaos` is the whole of it. */
+/**
+ * The first weeks of the story, once undisturbed and once with every process killed; `npm run demo -- --chaos` is the whole of
+ * it. The ports lie below those that the system hands out, which other tests use meanwhile.
+ */
 const args = [
   '--chaos',
   '--until',
@@ -36,9 +39,10 @@ test(
   async () => {
     const demo = join(projectRoot, 'dist/apps/cli/demo.js');
     // It compares the two runs itself and fails with what differs; the summary is of the disturbed one.
-    const { stdout } = await promisify(execFile)(process.execPath, [demo, ...args], {
-      timeout: timeoutMs,
-      maxBuffer: 2 ** 26,
+    const options = { timeout: timeoutMs, maxBuffer: 2 ** 26 };
+    const { stdout } = await promisify(execFile)(process.execPath, [demo, ...args], options).catch((error: unknown) => {
+      const { message, stdout: problem } = error as { message: string; stdout: string };
+      throw new Error(`${message}\n${problem.slice(0, 5000)}`);
     });
     const { outcome, weeks, digest } = JSON.parse(stdout) as Summary;
     expect(digest).toMatch(/^[0-9a-f]{64}$/);
