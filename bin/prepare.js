@@ -135,7 +135,8 @@ async function install(dev) {
 }
 
 function npmCi(dev) {
-  const args = ['ci', '--no-audit', '--no-fund', ...(dev ? ['--include=dev'] : [])];
+  // Said here, because `npm --silent run …` hands its silence down, and then nobody learns what failed.
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error', ...(dev ? ['--include=dev'] : [])];
   const npm = process.env.npm_execpath?.endsWith('npm-cli.js')
     ? [process.execPath, process.env.npm_execpath]
     : [process.platform === 'win32' ? 'npm.cmd' : 'npm'];
