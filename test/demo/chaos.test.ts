@@ -3,23 +3,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { projectRoot } from '../../apps/config.js';
 import type { Week } from '../../apps/cli/demo-summary.js';
+import { freePorts } from '../programs/started.js';
 
-/**
- * The first weeks of the story, once undisturbed and once with every process killed; `npm run demo -- --chaos` is the whole of
- * it. The ports lie below those that the system hands out, which other tests use meanwhile.
- */
-const args = [
-  '--chaos',
-  '--until',
-  '2001-03-19',
-  '--kills',
-  '6',
-  '--seed',
-  '20010305',
-  '--port-base',
-  '38080',
-  '--json',
-];
+/** The first weeks of the story, once undisturbed and once with every process killed; `npm run demo -- --chaos` is the whole of it. */
+const args = ['--chaos', '--until', '2001-03-19', '--kills', '6', '--seed', '20010305', '--json'];
 const timeoutMs = 15 * 60_000;
 
 interface Summary {
@@ -40,7 +27,8 @@ test(
     const demo = join(projectRoot, 'dist/apps/cli/demo.js');
     // It compares the two runs itself and fails with what differs; the summary is of the disturbed one.
     const options = { timeout: timeoutMs, maxBuffer: 2 ** 26 };
-    const { stdout } = await promisify(execFile)(process.execPath, [demo, ...args], options).catch((error: unknown) => {
+    const ports = ['--port-base', String(await freePorts(20))];
+    const { stdout } = await promisify(execFile)(process.execPath, [demo, ...args, ...ports], options).catch((error: unknown) => {
       const { message, stdout: problem } = error as { message: string; stdout: string };
       throw new Error(`${message}\n${problem.slice(0, 5000)}`);
     });
