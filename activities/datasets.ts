@@ -11,7 +11,7 @@ import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
 import { inputColumns, joinSpine, stageJoined, trainingWindow, untilStill } from './spine.js';
 
-export type DatasetDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'roots'>;
+export type DatasetDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'access'>;
 
 export const datasetActivities = (dependencies: DatasetDependencies) => ({
   /** The recorded training set of this model, revision and as-of instant, or a new one, committed once. */

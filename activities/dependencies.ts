@@ -1,3 +1,4 @@
+import type { SourceAccess } from '../lake/access.js';
 import type { Engine } from '../lake/duckdb.js';
 import type { Objects } from '../lake/objects.js';
 import type { Models } from '../models/onnx.js';
@@ -10,8 +11,9 @@ export interface Dependencies {
   readonly lake: Objects;
   readonly artifacts: Objects;
   readonly models: Models;
-  /** Folders that sources may lie in. */
-  readonly roots: readonly string[];
+  readonly access: SourceAccess;
+  /** A folder for files that live as long as a step. DuckDB may write to it. */
+  readonly scratch: string;
   readonly trainers: TrainerHome;
 }
 

@@ -103,7 +103,10 @@ async function numberHeldOut(
   model: Revision<'Model'>,
 ): Promise<readonly Column[]> {
   const set = await tables(db).resolve(run.project, 'datasets', run.trainingSet ?? '');
-  const rows = filesRelation({ files: set.files.map((file) => lake.path(file.key)), columns: set.columns });
+  const rows = filesRelation(
+    set.files.map((file) => lake.path(file.key)),
+    set.columns,
+  );
   await numberRows(session, heldOut, `(SELECT * FROM ${rows} WHERE ${splitColumn} = 'test')`, [
     model.spec.spine.eventTime,
     ...model.spec.spine.key,

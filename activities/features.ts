@@ -24,7 +24,7 @@ export interface MaterializeWindows extends MaterializeView {
   readonly sourceVersion: string;
 }
 
-export type FeatureDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'roots'>;
+export type FeatureDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'access'>;
 
 export const featureActivities = (dependencies: FeatureDependencies) => ({
   /** Reads, and notes which windows were found current: may run any number of times. */
@@ -43,13 +43,13 @@ export const featureActivities = (dependencies: FeatureDependencies) => ({
 });
 
 async function plan(
-  { db, engine, roots }: FeatureDependencies,
+  { db, engine, access }: FeatureDependencies,
   input: MaterializeView,
   signal: AbortSignal,
 ): Promise<WindowPlan> {
   const parts = await loadView(db, input.project, input.view, input.revision);
   const windows = windowsOf(parts, input);
-  const sourceVersion = await versionOf(parts.sources, roots);
+  const sourceVersion = await versionOf(parts.sources, access);
   const total = windows.length;
   if (total === 0) return { windows: [], total, sourceVersion, reason: 'the range holds no window' };
   const heads = new Map((await windowHeads(db, parts.table, rangeOf(windows))).map((head) => [head.start, head]));
@@ -60,7 +60,7 @@ async function plan(
       sourceVersion,
       reason: 'nothing to do: no file of the sources changed since these windows were committed',
     };
-  const prints = await engine.session((session) => fingerprintsOf(session, parts, windows, roots), signal);
+  const prints = await engine.session((session) => fingerprintsOf(session, parts, windows, access), signal);
   const planned = windows.map((window, at) => ({
     ...window,
     sourceFingerprint: prints[at] as string,
@@ -97,7 +97,7 @@ async function materialize(
   signal: AbortSignal,
   beat: (details: unknown) => void,
 ): Promise<Made> {
-  const { db, engine, roots } = dependencies;
+  const { db, engine, access } = dependencies;
   const parts = await loadView(db, input.project, input.view, input.revision);
   const heads = new Map((await windowHeads(db, parts.table, rangeOf(input.windows))).map((head) => [head.start, head]));
   const todo = input.windows.filter(
@@ -106,8 +106,8 @@ async function materialize(
   const made = { committed: input.windows.length - todo.length, rows: 0, bytes: 0 };
   if (todo.length === 0) return made;
   return engine.session(async (session) => {
-    await compute(session, parts, rangeOf(todo), roots);
-    await checkLookback(session, parts, todo, roots);
+    await compute(session, parts, rangeOf(todo), access);
+    await checkLookback(session, parts, todo, access);
     for (const window of todo) {
       const { rows, bytes, commit } = await commitOne(dependencies, session, parts, input, window);
       made.committed += 1;
@@ -120,14 +120,14 @@ async function materialize(
 }
 
 async function commitOne(
-  { db, lake, roots }: FeatureDependencies,
+  { db, lake, access }: FeatureDependencies,
   session: Session,
   parts: ViewParts,
   input: MaterializeWindows,
   planned: PlannedWindow,
 ) {
-  const { table, columns, view, entity, sources } = parts;
-  const identity = [...entity.spec.keys.map((key) => key.name), view.spec.eventTime];
+  const { table, columns, view, keys, sources } = parts;
+  const identity = [...keys.map((key) => key.name), view.spec.eventTime];
   const folder = `${table.project}/features/${table.name}@r${table.revision}`;
   const window = await writeWindow(
     { session, objects: lake, relation: 'computed', columns, orderBy: identity, folder },
@@ -136,7 +136,7 @@ async function commitOne(
   );
   const file = lake.path(window.files[0]?.key ?? '');
   // What was computed may mix two states of the source: it must not be committed under either.
-  if ((await versionOf(sources, roots)) !== input.sourceVersion) {
+  if ((await versionOf(sources, access)) !== input.sourceVersion) {
     await lake.remove(window.files[0]?.key ?? '');
     throw new DomainError('source_changed', `A source of "${view.name}" changed after its windows were planned.`, {
       view: view.name,

@@ -10,7 +10,7 @@ import type { Dependencies } from './dependencies.js';
 
 /** Labels of a window of the spine as of an instant, as a relation: its keys, the label and when it was known. */
 export async function labelRelation(
-  { db, roots }: Pick<Dependencies, 'db' | 'roots'>,
+  { db, access }: Pick<Dependencies, 'db' | 'access'>,
   session: Session,
   project: ProjectName,
   model: Revision<'Model'>,
@@ -20,7 +20,7 @@ export async function labelRelation(
   const { spine } = model.spec;
   const source = await getResource(db, project, 'Source', spine.source);
   const rows = withSources(spine.sql, [
-    { name: source.name, relation: sourceRelation(source, await sourceFiles(source, roots), window) },
+    { name: source.name, relation: sourceRelation(source, await sourceFiles(source, access), window) },
   ]);
   const eventTime = quoteName(spine.eventTime);
   const columns = [...spine.key, spine.label, spine.knownAt].map(quoteName).join(', ');

@@ -1,5 +1,6 @@
 import { DomainError } from '../domain/errors.js';
 import type { Column, PlannedWindow } from '../domain/features.js';
+import type { SourceAccess } from '../lake/access.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
 import { hashRows } from '../lake/rows.js';
 import { compute, type ViewParts } from './views.js';
@@ -17,11 +18,11 @@ export async function checkLookback(
   session: Session,
   parts: ViewParts,
   windows: readonly PlannedWindow[],
-  roots: readonly string[],
+  access: SourceAccess,
 ): Promise<void> {
   const window = windows[Math.floor(windows.length / 2)];
   if (windows.length < 2 || !window) return;
-  await compute(session, parts, window, roots, 'computed_alone');
+  await compute(session, parts, window, access, 'computed_alone');
   const column = quoteName(parts.view.spec.eventTime);
   const within = `${column} >= ${timestamp(window.start)} AND ${column} < ${timestamp(window.end)}`;
   const together = await lookOf(session, parts.columns, `(SELECT * FROM computed WHERE ${within})`);

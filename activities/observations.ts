@@ -20,7 +20,7 @@ import { labelRelation } from './labels.js';
 import { modelOf } from './models.js';
 import { absentInputs, numberRows, predictTable, withPredictions } from './predictions.js';
 
-export type ObservationDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'artifacts' | 'models' | 'roots'>;
+export type ObservationDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'artifacts' | 'models' | 'access'>;
 type MonitorSpec = Revision<'Monitor'>['spec'];
 
 /** A window is looked at for labels this many windows long; what is unknown by then stays unjudged. */
@@ -71,7 +71,10 @@ async function referenceOf(
   const kept = await findReferenceProfiles(db, project, version.model, version.version);
   if (kept) return kept;
   const set = await tables(db).resolve(project, 'datasets', version.lineage.trainingSet);
-  const rows = filesRelation({ files: set.files.map((file) => lake.path(file.key)), columns: set.columns });
+  const rows = filesRelation(
+    set.files.map((file) => lake.path(file.key)),
+    set.columns,
+  );
   const inputs = await referenceProfiles(session, rows, version.signature.inputs[0]?.columns ?? []);
   // The order decides nothing, but it has to be one: that of the spine which the version was trained on.
   const { spine } = (await modelOf(db, project, version)).spec;

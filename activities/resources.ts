@@ -3,7 +3,7 @@ import type { Column } from '../domain/features.js';
 import { DomainError, isDomainError } from '../domain/errors.js';
 import { durationMicros } from '../domain/instants.js';
 import { digestOf } from '../domain/json.js';
-import { referenceKey, referencesOf } from '../domain/references.js';
+import { joinedViews, referenceKey, referencesOf } from '../domain/references.js';
 import type { Kind, Resource, Revision } from '../domain/resources.js';
 import { inputColumn } from '../domain/resources.js';
 import { quoteName, type Session } from '../lake/duckdb.js';
@@ -14,7 +14,7 @@ import { listResources } from '../store/resources.js';
 import type { Dependencies } from './dependencies.js';
 import { viewColumns } from './views.js';
 
-export type ResourceDependencies = Pick<Dependencies, 'db' | 'engine' | 'roots' | 'trainers'>;
+export type ResourceDependencies = Pick<Dependencies, 'db' | 'engine' | 'access' | 'trainers'>;
 
 export const resourceActivities = (dependencies: ResourceDependencies) => ({
   /** Reads only: tries sources and SQL as they would be run, and returns what is wrong with them or with what refers to them. */
@@ -106,17 +106,17 @@ type Named<K extends Kind> = Extract<Resource, { kind: K }>;
 const asRevision = <K extends Kind>(resource: Named<K>): Revision<K> =>
   ({ revision: 0, hash: '', createdAt: '', principal: '', ...resource }) as unknown as Revision<K>;
 
-async function relationOf({ roots }: ResourceDependencies, source: Named<'Source'>): Promise<NamedRelation> {
+async function relationOf({ access }: ResourceDependencies, source: Named<'Source'>): Promise<NamedRelation> {
   return {
     name: source.name,
-    relation: sourceRelation(asRevision(source), await sourceFiles(asRevision(source), roots)),
+    relation: sourceRelation(asRevision(source), await sourceFiles(asRevision(source), access)),
   };
 }
 
-async function checkSource({ roots }: ResourceDependencies, session: Session, source: Named<'Source'>): Promise<void> {
+async function checkSource({ access }: ResourceDependencies, session: Session, source: Named<'Source'>): Promise<void> {
   // The known-at is not the file's: it is tried after this.
   const revision = asRevision({ ...source, spec: { ...source.spec, knownAt: 'NULL' } });
-  const columns = await describeSource(session, revision, await sourceFiles(revision, roots));
+  const columns = await describeSource(session, revision, await sourceFiles(revision, access));
   const { eventTime } = source.spec;
   const own = columns.filter((column) => column.name !== knownAtColumn);
   if (!own.some((column) => column.name === eventTime))
@@ -165,17 +165,20 @@ async function checkView(
   await checkSelect(session, spec.sql, spec.sources);
   const sources = await Promise.all(spec.sources.map((name) => relationOf(dependencies, find('Source', name))));
   const columns = await describeSelect(session, spec.sql, sources);
-  const entity = find('Entity', spec.entity);
+  const keys = keysOf(spec, find);
   const purposes = new Map([
     [spec.eventTime, 'the event time'],
-    ...entity.spec.keys.map((key) => [key.name, 'the key'] as const),
+    ...keys.map((key) => [key.name, 'the key'] as const),
     ...(spec.knownAt ? [[spec.knownAt, 'the known-at'] as const] : []),
   ]);
   requireColumns(
     columns,
-    viewColumns(spec, entity.spec).map(({ name }) => ({ name, purpose: purposes.get(name) ?? 'the feature' })),
+    viewColumns(spec, keys).map(({ name }) => ({ name, purpose: purposes.get(name) ?? 'the feature' })),
   );
 }
+
+const keysOf = (spec: Named<'FeatureView'>['spec'], find: Find): readonly Column[] =>
+  spec.entity === undefined ? [] : find('Entity', spec.entity).spec.keys;
 
 async function checkModel(
   dependencies: ResourceDependencies,
@@ -183,7 +186,7 @@ async function checkModel(
   { spec }: Named<'Model'>,
   find: Find,
 ): Promise<void> {
-  const { spine, inputs, slices, trainer } = spec;
+  const { spine, inputs, joins, slices, trainer } = spec;
   await checkSelect(session, spine.sql, [spine.source]);
   const columns = await describeSelect(session, spine.sql, [
     await relationOf(dependencies, find('Source', spine.source)),
@@ -197,19 +200,20 @@ async function checkModel(
     ...slices.map((name) => ({ name, purpose: 'the slice' })),
   ];
   requireColumns(columns, [...own, ...plain]);
-  for (const input of inputs.filter((one) => one.includes(':'))) {
-    const [view, feature] = input.split(':') as [string, string];
+  for (const join of joinedViews(inputs, joins)) {
+    const { view, features } = join;
     const { spec: declared } = find('FeatureView', view);
     requireColumns(
       declared.features.map(({ name, type }) => ({ name, type })),
-      [{ name: feature, purpose: `the feature of ${view}` }],
+      features.map((name) => ({ name, purpose: `the feature of ${view}` })),
     );
     requireColumns(
       columns,
-      find('Entity', declared.entity).spec.keys.map(({ name }) => ({ name, purpose: `the key of ${view}` })),
+      keysOf(declared, find).map(({ name }) => ({ name: join.keys[name] ?? name, purpose: `the key of ${view}` })),
     );
-    if (columns.some((column) => column.name === inputColumn(input)))
-      requireColumns([], [{ name: inputColumn(input), purpose: 'a name of its own for' }]);
+    for (const input of features.map((name) => inputColumn(`${join.name}:${name}`)))
+      if (columns.some((column) => column.name === input))
+        requireColumns([], [{ name: input, purpose: 'a name of its own for' }]);
   }
   trainerParameters(await loadTrainer(dependencies.trainers.folder, trainer.name), trainer.parameters);
 }

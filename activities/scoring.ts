@@ -16,7 +16,7 @@ import { modelOf } from './models.js';
 import { numberRows, predictTable, withPredictions } from './predictions.js';
 import { joinSpine, stageJoined, untilStill, type JoinedSpine } from './spine.js';
 
-export type ScoringDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'artifacts' | 'models' | 'roots'>;
+export type ScoringDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'artifacts' | 'models' | 'access'>;
 
 export const scoringActivities = (dependencies: ScoringDependencies) => ({
   /** The predictions of a window are committed once for a version; a repeat returns the commit. */

@@ -2,13 +2,13 @@ import { DomainError, isDomainError } from '../domain/errors.js';
 import type { Column, Window } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import { durationMicros, plusMicros } from '../domain/instants.js';
-import { viewNames } from '../domain/references.js';
+import { joinedViews, type JoinedView } from '../domain/references.js';
 import { inputColumn, type Revision } from '../domain/resources.js';
 import type { PinnedView } from '../domain/training.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
 import { describe, sourceFiles, sourceRelation, sourceVersion, type Source } from '../lake/sources.js';
 import { withSources } from '../lake/sql.js';
-import { pointInTimeJoin, type JoinView } from '../lake/point-in-time.js';
+import { filesRelation, pointInTimeJoin, type JoinView } from '../lake/point-in-time.js';
 import { getResource } from '../store/resources.js';
 import { isDistinct, windowHeads } from '../store/snapshots.js';
 import { tables } from '../store/tables.js';
@@ -16,7 +16,7 @@ import { rangeOfRows, requireCovered } from './coverage.js';
 import type { Dependencies } from './dependencies.js';
 import { withUploads } from './labels.js';
 
-export type SpineDependencies = Pick<Dependencies, 'db' | 'lake' | 'roots'>;
+export type SpineDependencies = Pick<Dependencies, 'db' | 'lake' | 'access'>;
 
 /** A model's spine joined with the views that its inputs name, as one SQL relation, and what it was made of. */
 export interface JoinedSpine {
@@ -40,21 +40,21 @@ export async function joinSpine(
   window: Window,
   labelsAsOf: Instant | null,
 ): Promise<JoinedSpine> {
-  const { db, roots } = dependencies;
-  const { spine, inputs } = model.spec;
+  const { db, access } = dependencies;
+  const { spine, inputs, joins } = model.spec;
   const source = await getResource(db, project, 'Source', spine.source);
-  const version = await sourceVersion(source, roots);
+  const version = await sourceVersion(source, access);
   const rows = withSources(spine.sql, [
-    { name: source.name, relation: sourceRelation(source, await sourceFiles(source, roots), window) },
+    { name: source.name, relation: sourceRelation(source, await sourceFiles(source, access), window) },
   ]);
   const eventTime = quoteName(spine.eventTime);
   const within = `(SELECT * FROM ${rows} WHERE ${eventTime} >= ${timestamp(window.start)} AND ${eventTime} < ${timestamp(window.end)})`;
   const labelled =
     labelsAsOf === null ? within : await knownBy(dependencies, session, project, model, within, labelsAsOf);
   const joined = [];
-  const names = viewNames(inputs);
-  const range = names.length === 0 ? null : await rangeOfRows(session, labelled, spine.eventTime);
-  for (const name of names) joined.push(await joinView(dependencies, project, name, inputs, range));
+  const asked = joinedViews(inputs, joins);
+  const range = asked.length === 0 ? null : await rangeOfRows(session, labelled, spine.eventTime);
+  for (const one of asked) joined.push(await joinView(dependencies, project, one, range));
   const relation = pointInTimeJoin(
     labelled,
     spine.eventTime,
@@ -75,13 +75,12 @@ const beginning = '0001-01-01T00:00:00.000000Z' as Instant;
 async function joinView(
   { db, lake }: SpineDependencies,
   project: ProjectName,
-  name: string,
-  inputs: readonly string[],
+  { view: name, name: as, keys, features }: JoinedView,
   range: Window | null,
 ): Promise<{ view: JoinView; pinned: PinnedView }> {
   const active = await getResource(db, project, 'FeatureView', name);
   const { spec, revision } = active;
-  const entity = await getResource(db, project, 'Entity', spec.entity);
+  const entity = spec.entity === undefined ? null : await getResource(db, project, 'Entity', spec.entity);
   const table = await tables(db)
     .resolve(project, 'features', `${name}@r${revision}`)
     .catch((error: unknown) => {
@@ -91,8 +90,7 @@ async function joinView(
         });
       throw error;
     });
-  const wanted = inputs.filter((input) => input.startsWith(`${name}:`)).map((input) => input.slice(name.length + 1));
-  const unknown = wanted.filter((feature) => !spec.features.some((one) => one.name === feature));
+  const unknown = features.filter((feature) => !spec.features.some((one) => one.name === feature));
   if (unknown.length > 0)
     throw new DomainError('reference_unknown', `View "${name}" has no feature ${unknown.join(', ')}.`, {
       view: name,
@@ -102,14 +100,15 @@ async function joinView(
   if (range) requireCovered(active, await windowHeads(db, ref, { start: beginning, end: range.end }), range);
   return {
     view: {
-      view: name,
-      files: table.files.map((file) => lake.path(file.key)),
-      columns: table.columns,
-      keys: entity.spec.keys.map((key) => key.name),
+      relation: filesRelation(
+        table.files.map((file) => lake.path(file.key)),
+        table.columns,
+      ),
+      keys: (entity?.spec.keys ?? []).map((key) => ({ column: key.name, spine: keys[key.name] ?? key.name })),
       eventTime: spec.eventTime,
       knownAt: spec.knownAt ?? null,
       ttlMicros: spec.ttl === undefined ? null : durationMicros(spec.ttl),
-      features: wanted,
+      features: features.map((column) => ({ column, as: inputColumn(`${as}:${column}`) })),
       distinct: await isDistinct(db, ref, table.snapshot),
     },
     pinned: {
@@ -127,11 +126,11 @@ async function joinView(
  * again, and the error is `source_changed`.
  */
 export async function stageJoined<Staged extends { readonly file: { readonly key: string } }>(
-  { lake, roots }: Pick<SpineDependencies, 'lake' | 'roots'>,
+  { lake, access }: Pick<SpineDependencies, 'lake' | 'access'>,
   { source, sourceVersion: joinedVersion }: JoinedSpine,
   stage: () => Promise<Staged>,
 ): Promise<Staged> {
-  const changed = async () => (await sourceVersion(source, roots)) !== joinedVersion;
+  const changed = async () => (await sourceVersion(source, access)) !== joinedVersion;
   const failure = (cause?: unknown) =>
     new DomainError(
       'source_changed',

@@ -4,6 +4,7 @@ import type { Instant, ProjectName } from '../domain/ids.js';
 import { durationMicros, plusMicros } from '../domain/instants.js';
 import { digestOf } from '../domain/json.js';
 import type { Revision } from '../domain/resources.js';
+import type { SourceAccess } from '../lake/access.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
 import {
   bucketFingerprints,
@@ -23,7 +24,9 @@ import type { TableRef } from '../store/snapshots.js';
 /** A feature view with everything that it is made of. */
 export interface ViewParts {
   readonly view: Revision<'FeatureView'>;
-  readonly entity: Revision<'Entity'>;
+  /** Null: the view has no keys. */
+  readonly entity: Revision<'Entity'> | null;
+  readonly keys: readonly Column[];
   readonly sources: readonly Source[];
   readonly table: TableRef;
   /** Keys, event time, known-at and features, with their declared types. */
@@ -32,20 +35,22 @@ export interface ViewParts {
 
 export async function loadView(db: Queries, project: ProjectName, name: string, revision: number): Promise<ViewParts> {
   const view = await getResource(db, project, 'FeatureView', name, revision);
-  const entity = await getResource(db, project, 'Entity', view.spec.entity);
+  const entity = view.spec.entity === undefined ? null : await getResource(db, project, 'Entity', view.spec.entity);
+  const keys = entity?.spec.keys ?? [];
   const sources = await Promise.all(view.spec.sources.map((source) => getResource(db, project, 'Source', source)));
   return {
     view,
     entity,
+    keys,
     sources,
     table: { project, schema: 'features', name, revision },
-    columns: viewColumns(view.spec, entity.spec),
+    columns: viewColumns(view.spec, keys),
   };
 }
 
-export function viewColumns(view: Revision<'FeatureView'>['spec'], entity: Revision<'Entity'>['spec']): Column[] {
+export function viewColumns(view: Revision<'FeatureView'>['spec'], keys: readonly Column[]): Column[] {
   const times = [view.eventTime, ...(view.knownAt ? [view.knownAt] : [])].map((name) => ({ name, type: 'TIMESTAMP' }));
-  return [...entity.keys, ...times, ...view.features.map(({ name, type }) => ({ name, type }))];
+  return [...keys, ...times, ...view.features.map(({ name, type }) => ({ name, type }))];
 }
 
 const windowCountMax = 10_000;
@@ -64,8 +69,8 @@ export const rangeOf = (windows: readonly Window[]): Window => ({
 });
 
 /** One version for all sources of a view: equal means that no file of any of them changed. */
-export async function versionOf(sources: readonly Source[], roots: readonly string[]): Promise<string> {
-  return digestOf(await Promise.all(sources.map((source) => sourceVersion(source, roots))));
+export async function versionOf(sources: readonly Source[], access: SourceAccess): Promise<string> {
+  return digestOf(await Promise.all(sources.map((source) => sourceVersion(source, access))));
 }
 
 const withLookback = ({ view }: ViewParts, { start, end }: Window): Window => ({
@@ -74,12 +79,12 @@ const withLookback = ({ view }: ViewParts, { start, end }: Window): Window => ({
 });
 
 /** The sources as the view's SQL may see them for these windows: from `lookback` before the first to the end of the last. */
-export async function sourcesFor(parts: ViewParts, range: Window, roots: readonly string[]): Promise<NamedRelation[]> {
+export async function sourcesFor(parts: ViewParts, range: Window, access: SourceAccess): Promise<NamedRelation[]> {
   const slice = withLookback(parts, range);
   return Promise.all(
     parts.sources.map(async (source) => ({
       name: source.name,
-      relation: sourceRelation(source, await sourceFiles(source, roots), slice),
+      relation: sourceRelation(source, await sourceFiles(source, access), slice),
     })),
   );
 }
@@ -89,15 +94,19 @@ export async function fingerprintsOf(
   session: Session,
   parts: ViewParts,
   windows: readonly Window[],
-  roots: readonly string[],
+  access: SourceAccess,
 ): Promise<string[]> {
   const slice = withLookback(parts, rangeOf(windows));
   const { window: size, lookback } = parts.view.spec;
   const grid = { windowMicros: durationMicros(size), lookbackMicros: durationMicros(lookback) };
   const prints: BucketFingerprints[] = [];
   for (const source of parts.sources)
-    prints.push(await bucketFingerprints(session, source, await sourceFiles(source, roots), slice, grid));
-  const definition = digestOf([parts.view.hash, parts.entity.hash, ...parts.sources.map((source) => source.hash)]);
+    prints.push(await bucketFingerprints(session, source, await sourceFiles(source, access), slice, grid));
+  const definition = digestOf([
+    parts.view.hash,
+    parts.entity?.hash ?? null,
+    ...parts.sources.map((source) => source.hash),
+  ]);
   return windows.map((window) => windowFingerprint(definition, window, grid, prints));
 }
 
@@ -106,19 +115,19 @@ export async function compute(
   session: Session,
   parts: ViewParts,
   range: Window,
-  roots: readonly string[],
+  access: SourceAccess,
   into = 'computed',
 ): Promise<void> {
   const { view, columns } = parts;
   const eventTime = quoteName(view.spec.eventTime);
   const list = columns.map(({ name, type }) => `${quoteName(name)}::${type} AS ${quoteName(name)}`).join(', ');
-  const relation = withSources(view.spec.sql, await sourcesFor(parts, range, roots));
+  const relation = withSources(view.spec.sql, await sourcesFor(parts, range, access));
   try {
     await session.run(
       `CREATE OR REPLACE TEMP TABLE ${into} AS SELECT ${list} FROM ${relation} WHERE ${eventTime} >= ${timestamp(range.start)} AND ${eventTime} < ${timestamp(range.end)}`,
     );
   } catch (error) {
-    throw await blamed(session, parts, range, roots, error);
+    throw await blamed(session, parts, range, access, error);
   }
 }
 
@@ -127,11 +136,11 @@ async function blamed(
   session: Session,
   parts: ViewParts,
   range: Window,
-  roots: readonly string[],
+  access: SourceAccess,
   error: unknown,
 ): Promise<unknown> {
   for (const source of parts.sources) {
-    const relation = sourceRelation(source, await sourceFiles(source, roots), withLookback(parts, range));
+    const relation = sourceRelation(source, await sourceFiles(source, access), withLookback(parts, range));
     const broken = await session
       .run(`SELECT sum(hash(rows)) FROM ${relation} AS rows`)
       .catch((cause: unknown) => cause);

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { DomainError } from '../domain/errors.js';
 import { taskQueue } from '../domain/ids.js';
+import { ResourceNameSchema } from '../domain/names.js';
 
 /** The folder of package.json: the same whether this file runs from the sources or from dist/. */
 export const projectRoot = findProjectRoot(dirname(fileURLToPath(import.meta.url)));
@@ -30,6 +31,18 @@ const urlOf = (...schemes: string[]) =>
   z.string().refine((value) => URL.canParse(value) && schemes.includes(new URL(value).protocol.slice(0, -1)), {
     error: `is not a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
   });
+
+const connections = z
+  .string()
+  .transform((value, context): unknown => {
+    try {
+      return JSON.parse(value);
+    } catch {
+      context.addIssue({ code: 'custom', message: 'is not JSON' });
+      return z.NEVER;
+    }
+  })
+  .pipe(z.record(ResourceNameSchema, urlOf('postgresql', 'postgres'), 'is not an object of names and URLs'));
 
 /** Every environment variable that Eider reads; docs/settings.md is generated from this table. */
 export const settings = {
@@ -109,6 +122,13 @@ export const settings = {
     description: 'The folders that source files may lie in, separated as in PATH.',
     example: '/data/flights:/data/weather',
   }),
+  EIDER_CONNECTIONS: setting({
+    schema: connections,
+    default: '{}',
+    description:
+      'PostgreSQL databases that Sources may read, as JSON: their names, and their URLs with a user who may only read.',
+    example: '{"shop": "postgresql://reader:secret@db.example:5432/shop"}',
+  }),
   EIDER_TRAINERS: setting({
     schema: text.nullable(),
     default: null,
@@ -164,6 +184,13 @@ export const settings = {
     description: 'The Temporal task queue of the workers.',
     example: 'eider-blue',
   }),
+  EIDER_FAILPOINTS: setting({
+    schema: text.nullable(),
+    default: null,
+    description:
+      'For tests: where a process shall die, fail or wait, as NAME=exit, NAME=throw or NAME=delay, with :COUNT for a later pass. Refused when NODE_ENV is production.',
+    example: 'commit.inside=exit:3',
+  }),
   EIDER_INSTANCE: setting({
     schema: text.nullable(),
     default: null,
@@ -203,15 +230,24 @@ export function loadConfig(environment: Environment = process.env, folder: strin
       uiUrl: values.EIDER_TEMPORAL_UI_URL,
     },
     roots: rootsOf(values.EIDER_ROOTS, folder),
+    connections: values.EIDER_CONNECTIONS as Readonly<Record<string, string>>,
     trainers: values.EIDER_TRAINERS === null ? join(projectRoot, 'trainers') : resolve(folder, values.EIDER_TRAINERS),
     urls: { api: values.EIDER_URL, flight: values.EIDER_FLIGHT_URL },
     python: values.EIDER_PYTHON,
     logLevel: values.EIDER_LOG_LEVEL,
     duckdb: { threads: values.EIDER_THREADS, memoryLimit: values.EIDER_MEMORY_LIMIT },
+    failpoints: failpointsOf(values.EIDER_FAILPOINTS, environment),
     instance: values.EIDER_INSTANCE ?? `${hostname()}-${process.pid}`,
     /** What child processes inherit. */
     environment,
   } as const;
+}
+
+/** What breaks on purpose must never break somebody’s service. */
+function failpointsOf(given: string | null, environment: Environment): string {
+  if (given !== null && environment['NODE_ENV'] === 'production')
+    throw new DomainError('config_invalid', 'EIDER_FAILPOINTS is for tests; NODE_ENV is production.');
+  return given ?? '';
 }
 
 function rootsOf(given: string | null, folder: string): readonly string[] {

@@ -57,7 +57,7 @@ const find = <K extends Resource['kind']>(resources: readonly Resource[], kind: 
 
 function flightsRelation(resources: readonly Resource[]): string {
   const source = find(resources, 'Source', 'flights') as unknown as Source;
-  return sourceRelation(source, [source.spec.path]);
+  return sourceRelation(source, [source.spec.path ?? '']);
 }
 
 async function materializeFigures(api: DemoApi, resources: readonly Resource[], time: Time): Promise<Figure[]> {

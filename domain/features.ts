@@ -23,6 +23,9 @@ export interface StagedFile {
   readonly sha256: string;
 }
 
+/** A window has a head of its own for what its sources give and one for what was pushed. */
+export type Lane = 'sources' | 'pushes';
+
 /** What one attempt made for a window and wants committed. */
 export interface StagedWindow extends Window {
   readonly files: readonly StagedFile[];
@@ -50,6 +53,7 @@ export interface LedgerRow extends Window {
   readonly durationMs: number;
   readonly committedAt: string;
   readonly workflowId: string;
+  readonly lane: Lane;
 }
 
 export interface Column {

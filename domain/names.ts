@@ -4,7 +4,7 @@ import type { ProjectName, ResourceName, RunId, Sha256, Instant } from './ids.js
 
 /** Words that a name may not be, because SQL or a Flight path would read them otherwise. */
 const reservedNames = new Set(
-  'all and as asc between by case cast datasets desc distinct else end except false features from full group having in inference inner intersect into is join left like limit monitoring not null offset on or order outer right select table then true union using values when where with'.split(
+  'all and as asc between by case cast datasets desc distinct else end except false features from full group having in inference inner intersect into is join left like limit monitoring not null offset on or order outer quarantine right select table then true union using values when where with'.split(
     ' ',
   ),
 );
@@ -59,3 +59,16 @@ export const FeatureRef = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,62}:[A-Za-z_][A-Za-z0-9_]{0,62}$/, 'must be view:feature')
   .describe('A feature, as view:feature.');
+
+/** A view that is joined under a name of its own, by columns of the spine that are called otherwise than its keys. */
+export const Join = z
+  .strictObject({
+    name: ResourceNameSchema.describe('What references call it: name:feature.'),
+    view: ResourceNameSchema,
+    keys: z
+      .record(ColumnName, ColumnName)
+      .default({})
+      .describe('The view’s keys and the columns of the spine that they are compared with. Default: of the same name.'),
+  })
+  .meta({ id: 'Join' });
+export type Join = z.infer<typeof Join>;

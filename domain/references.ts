@@ -1,3 +1,4 @@
+import type { Join } from './names.js';
 import type { Kind, Resource } from './resources.js';
 
 export interface Reference {
@@ -12,11 +13,14 @@ export function referencesOf(resource: Resource): Reference[] {
     case 'Entity':
       return [];
     case 'FeatureView':
-      return [{ kind: 'Entity', name: resource.spec.entity }, ...resource.spec.sources.map(source)];
+      return [
+        ...(resource.spec.entity === undefined ? [] : [{ kind: 'Entity' as const, name: resource.spec.entity }]),
+        ...resource.spec.sources.map(source),
+      ];
     case 'FeatureService':
-      return viewsOf(resource.spec.features);
+      return viewsOf(resource.spec.features, resource.spec.joins);
     case 'Model':
-      return [source(resource.spec.spine.source), ...viewsOf(resource.spec.inputs)];
+      return [source(resource.spec.spine.source), ...viewsOf(resource.spec.inputs, resource.spec.joins)];
     case 'Endpoint':
       return [{ kind: 'Model', name: resource.spec.model }];
     case 'Monitor':
@@ -26,11 +30,25 @@ export function referencesOf(resource: Resource): Reference[] {
 
 const source = (name: string): Reference => ({ kind: 'Source', name });
 
-/** The views behind `view:feature` references, each once; plain columns are none. */
-export const viewNames = (refs: readonly string[]): string[] => [
-  ...new Set(refs.filter((ref) => ref.includes(':')).map((ref) => ref.slice(0, ref.indexOf(':')))),
-];
-const viewsOf = (refs: readonly string[]): Reference[] =>
-  viewNames(refs).map((name) => ({ kind: 'FeatureView', name }));
+/** A view as `name:feature` references join it, with the features that they want of it, in their order. */
+export interface JoinedView extends Join {
+  readonly features: readonly string[];
+}
+
+/** The views behind `name:feature` references, in the order in which they are first named; plain columns are none. */
+export function joinedViews(refs: readonly string[], joins: readonly Join[]): JoinedView[] {
+  const joined = new Map<string, Join & { features: string[] }>();
+  for (const ref of refs.filter((one) => one.includes(':'))) {
+    const [name, feature] = ref.split(':') as [string, string];
+    const join = joins.find((one) => one.name === name) ?? ({ name, view: name, keys: {} } as Join);
+    const known = joined.get(name) ?? { ...join, features: [] as string[] };
+    known.features.push(feature);
+    joined.set(name, known);
+  }
+  return [...joined.values()];
+}
+
+const viewsOf = (refs: readonly string[], joins: readonly Join[]): Reference[] =>
+  [...new Set(joinedViews(refs, joins).map(({ view }) => view))].map((name) => ({ kind: 'FeatureView', name }));
 
 export const referenceKey = ({ kind, name }: Reference): string => `${kind}/${name}`;

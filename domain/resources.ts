@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { ColumnName, Duration, FeatureRef, InstantSchema, ResourceNameSchema, Timeout } from './names.js';
+import { Expectation } from './expectations.js';
+import { ColumnName, Duration, FeatureRef, Join, InstantSchema, ResourceNameSchema, Timeout } from './names.js';
 
 /** What people declare. One schema a kind: the type, the HTTP body, the YAML check and OpenAPI all come from it. */
 
@@ -10,8 +11,19 @@ const DuckDbType = z.enum([
 
 export const SourceSpec = z
   .strictObject({
-    format: z.enum(['parquet', 'csv', 'json']).default('parquet'),
-    path: z.string().min(1).max(1000).describe('A file or glob. A relative path resolves against the YAML file.'),
+    format: z.enum(['parquet', 'csv', 'json', 'postgres', 'delta', 'iceberg', 'ducklake']).default('parquet'),
+    path: z
+      .string()
+      .min(1)
+      .max(1000)
+      .optional()
+      .describe('A file or glob, s3:// too; the folder of a Delta or Iceberg table; the catalogue file of a DuckLake. A relative path resolves against the YAML file.'), // prettier-ignore
+    connection: ResourceNameSchema.optional().describe('The PostgreSQL database, by its name in EIDER_CONNECTIONS.'),
+    table: z
+      .string()
+      .regex(/^[A-Za-z_][A-Za-z0-9_$]{0,62}(\.[A-Za-z_][A-Za-z0-9_$]{0,62})?$/, 'must be TABLE or SCHEMA.TABLE')
+      .optional()
+      .describe('The table of a PostgreSQL database or a DuckLake, as TABLE or SCHEMA.TABLE.'),
     rowNumber: ColumnName.optional().describe(
       'Adds a column of this name that holds the row number within the file, from 0.',
     ),
@@ -20,8 +32,26 @@ export const SourceSpec = z
       'When the row could be known: an SQL expression over its columns. Default: the event time.',
     ),
   })
+  .superRefine(requireLocation)
   .meta({ id: 'SourceSpec' });
 export type SourceSpec = z.infer<typeof SourceSpec>;
+
+/** Which of the fields that say where the rows are belong to which format. */
+function requireLocation(
+  { format, ...spec }: { format: string; path?: string; connection?: string; table?: string; rowNumber?: string },
+  context: z.RefinementCtx,
+): void {
+  const wanted = format === 'postgres' ? ['connection', 'table'] : format === 'ducklake' ? ['path', 'table'] : ['path'];
+  for (const field of ['path', 'connection', 'table'] as const) {
+    const path = [field];
+    if (wanted.includes(field) && spec[field] === undefined)
+      context.addIssue({ code: 'custom', path, message: `is required for the format ${format}` });
+    if (!wanted.includes(field) && spec[field] !== undefined)
+      context.addIssue({ code: 'custom', path, message: `does not belong to the format ${format}` });
+  }
+  if (spec.rowNumber !== undefined && format !== 'parquet')
+    context.addIssue({ code: 'custom', path: ['rowNumber'], message: 'is for Parquet only' });
+}
 
 export const EntitySpec = z
   .strictObject({
@@ -36,7 +66,9 @@ export type EntitySpec = z.infer<typeof EntitySpec>;
 
 export const FeatureViewSpec = z
   .strictObject({
-    entity: ResourceNameSchema,
+    entity: ResourceNameSchema.optional().describe(
+      'Whose keys tell the rows apart. Without one a row holds for everybody.',
+    ),
     sources: z.array(ResourceNameSchema).min(1).max(8).describe('The sources that the SQL reads, by name.'),
     sql: SqlText.describe('One SELECT that yields the entity’s keys, the event time and the features.'),
     eventTime: ColumnName.default('event_time').describe(
@@ -52,12 +84,19 @@ export const FeatureViewSpec = z
       .array(z.strictObject({ name: ColumnName, type: DuckDbType, description: z.string().max(500).optional() }))
       .min(1)
       .max(500),
+    expectations: z.array(Expectation).max(100).default([]).describe('Tried on every window before it is committed.'),
   })
   .meta({ id: 'FeatureViewSpec' });
 export type FeatureViewSpec = z.infer<typeof FeatureViewSpec>;
 
+const Joins = z
+  .array(Join)
+  .max(32)
+  .default([])
+  .describe('Views that are joined under another name, or by other columns.');
+
 export const FeatureServiceSpec = z
-  .strictObject({ features: z.array(FeatureRef).min(1).max(500) })
+  .strictObject({ features: z.array(FeatureRef).min(1).max(500), joins: Joins })
   .meta({ id: 'FeatureServiceSpec' });
 export type FeatureServiceSpec = z.infer<typeof FeatureServiceSpec>;
 
@@ -104,6 +143,7 @@ export const ModelSpec = z
       .min(1)
       .max(500)
       .describe('What the model sees, in order: spine columns, and features as view:feature.'),
+    joins: Joins,
     history: Duration.describe('How much event time before the as-of instant is used.'),
     holdout: Duration.describe('The last part of it, held out for evaluation.'),
     slices: z

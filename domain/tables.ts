@@ -1,7 +1,7 @@
 import type { ProjectName } from './ids.js';
 
 /** What readers may read, by the second element of a Flight path (and, later, the schema of a Flight SQL catalog). */
-export const tableSchemas = ['features', 'datasets', 'inference'] as const;
+export const tableSchemas = ['features', 'datasets', 'inference', 'quarantine'] as const;
 export type TableSchema = (typeof tableSchemas)[number];
 
 /** A column with its DuckDB type name, e.g. `DOUBLE` or `DECIMAL(18,2)`. */

@@ -1,19 +1,19 @@
 import type { Column } from '../domain/features.js';
-import { inputColumn } from '../domain/resources.js';
 import { quoteName, quoteText } from './duckdb.js';
 
-/** A feature view as a join reads it: one snapshot's files, and what its columns mean. */
+/** A feature view as a join reads it: one snapshot's rows, and what their columns mean. */
 export interface JoinView {
-  readonly view: string;
-  readonly files: readonly string[];
-  readonly columns: readonly Column[];
-  readonly keys: readonly string[];
+  /** An SQL relation that holds the rows; `filesRelation` makes one of files. */
+  readonly relation: string;
+  /** The view's keys and the columns of the spine that they are compared with; none: every row of the spine has them all. */
+  readonly keys: readonly { readonly column: string; readonly spine: string }[];
   readonly eventTime: string;
   /** The column that says when a value could be known; null: with its event time. */
   readonly knownAt: string | null;
   /** Null: a value never grows too old. */
   readonly ttlMicros: number | null;
-  readonly features: readonly string[];
+  /** The features that are wanted, and what the result calls them. */
+  readonly features: readonly { readonly column: string; readonly as: string }[];
   /** True when no two rows have the same keys and event time, which saves the sort that would choose between them. */
   readonly distinct: boolean;
 }
@@ -31,11 +31,13 @@ export function pointInTimeJoin(spine: string, eventTime: string, views: readonl
   const features = views.flatMap((view, index) =>
     view.features.map((feature, number) => {
       const value = `CASE WHEN ${isValid(view, `v${index}`, at)} THEN v${index}.f${number} END`;
-      return `, ${value} AS ${quoteName(inputColumn(`${view.view}:${feature}`))}`;
+      return `, ${value} AS ${quoteName(feature.as)}`;
     }),
   );
   const joins = views.map((view, index) => {
-    const keys = view.keys.map((key) => `spine.${quoteName(key)} = v${index}.${quoteName(key)}`);
+    const keys = view.keys.map(
+      ({ column, spine: asked }) => `spine.${quoteName(asked)} = v${index}.${quoteName(column)}`,
+    );
     return `ASOF LEFT JOIN ${visibleRows(view)} AS v${index} ON ${[...keys, `${at} >= v${index}.visible_at`].join(' AND ')}`;
   });
   return `(SELECT spine.*${features.join('')} FROM ${spine} AS spine ${joins.join(' ')})`;
@@ -46,7 +48,9 @@ export function pointInTimeJoin(spine: string, eventTime: string, views: readonl
  * so that a key or instant that is NULL gets nothing is said here again.
  */
 function isValid(view: JoinView, alias: string, at: string): string {
-  const conditions = [at, ...view.keys.map((key) => `spine.${quoteName(key)}`)].map((asked) => `${asked} IS NOT NULL`);
+  const conditions = [at, ...view.keys.map((key) => `spine.${quoteName(key.spine)}`)].map(
+    (asked) => `${asked} IS NOT NULL`,
+  );
   // Whole microseconds: comparing INTERVALs costs several times as much.
   if (view.ttlMicros !== null) conditions.push(`epoch_us(${at}) - epoch_us(${alias}.event_time) <= ${view.ttlMicros}`);
   return conditions.join(' AND ');
@@ -54,16 +58,18 @@ function isValid(view: JoinView, alias: string, at: string): string {
 
 /** The view as steps: keys, the instant from which a row is the best one, its event time, and its features as f0, f1, … */
 function visibleRows(view: JoinView): string {
-  const keys = view.keys.map(quoteName).join(', ');
+  const columns = view.keys.map(({ column }) => quoteName(column));
+  const keys = columns.join(', ');
   const eventTime = quoteName(view.eventTime);
-  const present = [...view.keys.map(quoteName), eventTime].map((column) => `${column} IS NOT NULL`).join(' AND ');
-  const source = `${filesRelation(view)} WHERE ${present}`;
-  const numbered = (prefix = '') => view.features.map((name, at) => `${prefix}${quoteName(name)} AS f${at}`).join(', ');
+  const present = [...columns, eventTime].map((column) => `${column} IS NOT NULL`).join(' AND ');
+  const source = `${view.relation} WHERE ${present}`;
+  const numbered = (prefix = '') =>
+    view.features.map(({ column }, at) => `${prefix}${quoteName(column)} AS f${at}`).join(', ');
   if (view.knownAt === null && view.distinct)
     return `(SELECT ${keys}, ${eventTime} AS visible_at, ${eventTime} AS event_time, ${numbered()} FROM ${source})`;
   const knownAt = view.knownAt === null ? eventTime : `coalesce(${quoteName(view.knownAt)}, ${eventTime})`;
   // Structs compare field by field, so the features themselves break a tie: the same rows give the same winner in any order.
-  const features = view.features.map((name) => `${quoteName(name)} := ${quoteName(name)}`);
+  const features = view.features.map(({ column }) => `${quoteName(column)} := ${quoteName(column)}`);
   const row = `struct_pack(event_time := ${eventTime}, known_at := ${knownAt}, ${features.join(', ')})`;
   const rows = `(SELECT ${keys}, greatest(${eventTime}, ${knownAt}) AS visible_at, ${row} AS row FROM ${source})`;
   const best = `max(row) OVER (PARTITION BY ${keys} ORDER BY visible_at RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)`;
@@ -75,7 +81,7 @@ function visibleRows(view: JoinView): string {
 }
 
 /** The files of a snapshot as a relation; a snapshot without files still has its columns. */
-export function filesRelation({ files, columns }: Pick<JoinView, 'files' | 'columns'>): string {
+export function filesRelation(files: readonly string[], columns: readonly Column[]): string {
   if (files.length > 0) return `read_parquet([${files.map(quoteText).join(', ')}])`;
   return `(SELECT ${columns.map(({ name, type }) => `NULL::${type} AS ${quoteName(name)}`).join(', ')} WHERE false)`;
 }

@@ -6,6 +6,7 @@ import { DomainError, isDomainError } from '../domain/errors.js';
 import { digestOf } from '../domain/json.js';
 import { toMicros } from '../domain/instants.js';
 import type { Revision } from '../domain/resources.js';
+import type { SourceAccess } from './access.js';
 import { quoteName, quoteText, timestamp, type Session } from './duckdb.js';
 
 export type Source = Revision<'Source'>;
@@ -14,8 +15,8 @@ export type Source = Revision<'Source'>;
 export const knownAtColumn = 'known_at';
 
 /** The files of the source with sizes and times of change: an equal version means equal rows, without opening anything. */
-export async function sourceVersion(source: Source, roots: readonly string[]): Promise<string> {
-  const files = await sourceFiles(source, roots);
+export async function sourceVersion(source: Source, access: SourceAccess): Promise<string> {
+  const files = await sourceFiles(source, access);
   const states = await Promise.all(
     files.map(async (file) => {
       const { size, mtimeNs } = await stat(file, { bigint: true });
@@ -26,11 +27,11 @@ export async function sourceVersion(source: Source, roots: readonly string[]): P
 }
 
 /** The files behind the path, sorted; each must lie under a root that this server may read. */
-export async function sourceFiles(source: Source, roots: readonly string[]): Promise<string[]> {
-  const { path } = source.spec;
+export async function sourceFiles(source: Source, access: SourceAccess): Promise<string[]> {
+  const path = source.spec.path ?? '';
   const found = /[*?[{]/.test(path) ? await fastGlob(path, { absolute: true }) : [path];
   const files = await Promise.all(found.map(async (file) => realpath(file).catch(() => file)));
-  const real = await Promise.all(roots.map((root) => realpath(root).catch(() => root)));
+  const real = await Promise.all(access.roots.map((root) => realpath(root).catch(() => root)));
   for (const file of files)
     if (!real.some((root) => file === root || file.startsWith(root.endsWith(sep) ? root : root + sep)))
       throw new DomainError(

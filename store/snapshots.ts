@@ -1,4 +1,4 @@
-import type { Column, LedgerRow, StagedWindow, Window } from '../domain/features.js';
+import type { Column, Lane, LedgerRow, StagedWindow, Window } from '../domain/features.js';
 import { DomainError } from '../domain/errors.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import { digestOf } from '../domain/json.js';
@@ -30,6 +30,8 @@ export interface WindowHead extends Window {
 
 export interface WindowCommit {
   readonly table: TableRef;
+  /** Default: `sources`. */
+  readonly lane?: Lane;
   readonly columns: readonly Column[];
   readonly window: StagedWindow;
   /** The head that the work was planned on; null for a window without one. */
@@ -62,14 +64,15 @@ export async function windowHeads(
   db: Queries,
   { project, schema, name, revision }: Omit<TableRef, 'revision'> & { readonly revision?: number },
   range: Window,
+  lane: Lane = 'sources',
 ): Promise<WindowHead[]> {
   return db.query<WindowHead>(
     `SELECT DISTINCT ON (h.window_start) h.revision, h.window_start AS start, h.window_end AS "end", h.commit_id AS commit, c.source_fingerprint AS "sourceFingerprint", h.source_version AS "sourceVersion",
        c.snapshot, c.rows, c.row_hash AS "rowHash", c.details, ARRAY(SELECT key FROM files f WHERE f.commit_id = c.id ORDER BY key) AS files
      FROM window_heads h JOIN commits c ON c.id = h.commit_id
-     WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND ($4::int IS NULL OR h.revision = $4) AND h.window_end > $5 AND h.window_start < $6
+     WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND ($4::int IS NULL OR h.revision = $4) AND h.window_end > $5 AND h.window_start < $6 AND h.lane = $7
      ORDER BY h.window_start, h.commit_id DESC`,
-    [project, schema, name, revision ?? null, range.start, range.end],
+    [project, schema, name, revision ?? null, range.start, range.end, lane],
   );
 }
 
@@ -81,7 +84,7 @@ export async function touchHeads(
   sourceVersion: string,
 ): Promise<void> {
   await db.query(
-    `UPDATE window_heads SET source_version = $5 WHERE ${tableWhere} AND window_start = ANY($6::timestamptz[])`,
+    `UPDATE window_heads SET source_version = $5 WHERE ${tableWhere} AND lane = 'sources' AND window_start = ANY($6::timestamptz[])`,
     [...tableValues(table), sourceVersion, starts],
   );
 }
@@ -92,7 +95,7 @@ export async function touchHeads(
  */
 export async function commitWindow(db: Database, commit: WindowCommit): Promise<Committed> {
   return db.transaction(async (tx) => {
-    const { table, window, predecessor } = commit;
+    const { table, window, predecessor, lane = 'sources' } = commit;
     const snapshot = await nextSnapshot(tx, table, commit.columns);
     const [head] = await tx.query<{
       commit: number;
@@ -101,8 +104,8 @@ export async function commitWindow(db: Database, commit: WindowCommit): Promise<
       fingerprint: string;
     }>(
       `SELECT c.id AS commit, c.snapshot, c.predecessor, c.source_fingerprint AS fingerprint FROM window_heads h JOIN commits c ON c.id = h.commit_id
-       WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND h.revision = $4 AND h.window_start = $5`,
-      [...tableValues(table), window.start],
+       WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND h.revision = $4 AND h.window_start = $5 AND h.lane = $6`,
+      [...tableValues(table), window.start, lane],
     );
     if ((head?.commit ?? null) !== predecessor) {
       if (head && head.predecessor === predecessor && head.fingerprint === window.sourceFingerprint) {
@@ -144,10 +147,10 @@ async function nextSnapshot(tx: Queries, table: TableRef, columns: readonly Colu
 }
 
 async function insertCommit(tx: Queries, commit: WindowCommit, snapshot: number): Promise<number> {
-  const { table, window, predecessor, workflowId, principal, details = {} } = commit;
+  const { table, window, predecessor, workflowId, principal, details = {}, lane = 'sources' } = commit;
   const rows = await tx.query<{ id: number }>(
-    `INSERT INTO commits (project, schema, name, revision, window_start, window_end, predecessor, snapshot, rows, bytes, row_hash, source_fingerprint, duration_ms, workflow_id, details, principal)
-     VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) RETURNING id`,
+    `INSERT INTO commits (project, schema, name, revision, window_start, window_end, predecessor, snapshot, rows, bytes, row_hash, source_fingerprint, duration_ms, workflow_id, details, principal, lane)
+     VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17) RETURNING id`,
     [
       ...tableValues(table),
       window.start,
@@ -162,6 +165,7 @@ async function insertCommit(tx: Queries, commit: WindowCommit, snapshot: number)
       workflowId,
       JSON.stringify(details),
       principal.name,
+      lane,
     ],
   );
   await recordAudit(tx, table.project, principal, 'committed window', `${tableId(table)}/${window.start}`, {
@@ -173,23 +177,23 @@ async function insertCommit(tx: Queries, commit: WindowCommit, snapshot: number)
 
 async function moveHead(
   tx: Queries,
-  { table, window, sourceVersion }: WindowCommit,
+  { table, window, sourceVersion, lane = 'sources' }: WindowCommit,
   commit: number,
   snapshot: number,
 ): Promise<void> {
   await tx.query(
-    `UPDATE files SET end_snapshot = $5 WHERE ${tableWhere} AND window_start = $6 AND end_snapshot IS NULL`,
-    [...tableValues(table), snapshot, window.start],
+    `UPDATE files SET end_snapshot = $5 WHERE ${tableWhere} AND window_start = $6 AND lane = $7 AND end_snapshot IS NULL`,
+    [...tableValues(table), snapshot, window.start, lane],
   );
   await tx.query(
-    `INSERT INTO files (key, commit_id, project, schema, name, revision, window_start, rows, bytes, sha256, begin_snapshot)
-     SELECT key, $5, $1, $2, $3, $4, $6, rows, bytes, sha256, $7 FROM jsonb_to_recordset($8) AS f(key text, rows bigint, bytes bigint, sha256 text)`,
-    [...tableValues(table), commit, window.start, snapshot, JSON.stringify(window.files)],
+    `INSERT INTO files (key, commit_id, project, schema, name, revision, window_start, rows, bytes, sha256, begin_snapshot, lane)
+     SELECT key, $5, $1, $2, $3, $4, $6, rows, bytes, sha256, $7, $9 FROM jsonb_to_recordset($8) AS f(key text, rows bigint, bytes bigint, sha256 text)`,
+    [...tableValues(table), commit, window.start, snapshot, JSON.stringify(window.files), lane],
   );
   await tx.query(
-    `INSERT INTO window_heads (project, schema, name, revision, window_start, window_end, commit_id, source_version) VALUES ($1,$2,$3,$4,$5,$6,$7,$8)
-     ON CONFLICT (project, schema, name, revision, window_start) DO UPDATE SET commit_id = $7, source_version = $8, window_end = $6`,
-    [...tableValues(table), window.start, window.end, commit, sourceVersion],
+    `INSERT INTO window_heads (project, schema, name, revision, window_start, window_end, commit_id, source_version, lane) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9)
+     ON CONFLICT (project, schema, name, revision, lane, window_start) DO UPDATE SET commit_id = $7, source_version = $8, window_end = $6`,
+    [...tableValues(table), window.start, window.end, commit, sourceVersion, lane],
   );
 }
 
@@ -206,7 +210,7 @@ export interface TableSummary {
 /** How much the newest snapshot of a table holds; all zero for a table without a commit. */
 export async function tableSummary(db: Queries, table: TableRef): Promise<TableSummary> {
   const rows = await db.query<TableSummary>(
-    `SELECT coalesce(max(c.snapshot), 0)::bigint AS snapshot, count(*) AS windows, coalesce(sum(c.rows), 0) AS rows, coalesce(sum(c.bytes), 0) AS bytes,
+    `SELECT coalesce(max(c.snapshot), 0)::bigint AS snapshot, count(DISTINCT h.window_start) AS windows, coalesce(sum(c.rows), 0) AS rows, coalesce(sum(c.bytes), 0) AS bytes,
             min(h.window_start) AS start, max(h.window_end) AS "end"
      FROM window_heads h JOIN commits c ON c.id = h.commit_id
      WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND h.revision = $4`,
@@ -223,7 +227,7 @@ export async function ledger(
 ): Promise<LedgerRow[]> {
   return db.query<LedgerRow>(
     `SELECT c.id AS commit, c.window_start AS start, c.window_end AS "end", c.snapshot, c.rows, c.bytes, c.row_hash AS "rowHash", c.source_fingerprint AS "sourceFingerprint",
-            c.duration_ms AS "durationMs", c.committed_at AS "committedAt", c.workflow_id AS "workflowId"
+            c.duration_ms AS "durationMs", c.committed_at AS "committedAt", c.workflow_id AS "workflowId", c.lane
      FROM commits c LEFT JOIN window_heads h ON h.commit_id = c.id
      WHERE c.project = $1 AND c.schema = $2 AND c.name = $3 AND c.revision = $4 AND ($5 OR h.commit_id IS NOT NULL)
        AND CASE WHEN $5 THEN c.id > $6 ELSE $6 = 0 OR c.window_start > (SELECT window_start FROM commits WHERE id = $6) END
@@ -235,7 +239,7 @@ export async function ledger(
 /** The table's newest snapshot, 0 before the first commit, and how many windows it has. */
 export async function tableState(db: Queries, table: TableRef): Promise<{ snapshot: number; windows: number }> {
   const [row] = await db.query<{ snapshot: number; windows: number }>(
-    `SELECT t.snapshot, (SELECT count(*) FROM window_heads h WHERE (h.project, h.schema, h.name, h.revision) = (t.project, t.schema, t.name, t.revision)) AS windows
+    `SELECT t.snapshot, (SELECT count(DISTINCT h.window_start) FROM window_heads h WHERE (h.project, h.schema, h.name, h.revision) = (t.project, t.schema, t.name, t.revision)) AS windows
      FROM lake_tables t WHERE ${tableWhere}`,
     tableValues(table),
   );
@@ -245,7 +249,7 @@ export async function tableState(db: Queries, table: TableRef): Promise<{ snapsh
 /** Whether every window of the snapshot was found to have no two rows with the same keys and event time. */
 export async function isDistinct(db: Queries, table: TableRef, snapshot: number): Promise<boolean> {
   const [row] = await db.query<{ all: boolean | null }>(
-    `SELECT bool_and(coalesce((c.details ->> 'distinct')::boolean, false)) AS all FROM files f JOIN commits c ON c.id = f.commit_id
+    `SELECT bool_and(c.lane = 'sources' AND coalesce((c.details ->> 'distinct')::boolean, false)) AS all FROM files f JOIN commits c ON c.id = f.commit_id
      WHERE f.project = $1 AND f.schema = $2 AND f.name = $3 AND f.revision = $4 AND f.begin_snapshot <= $5 AND (f.end_snapshot IS NULL OR f.end_snapshot > $5)`,
     [...tableValues(table), snapshot],
   );

@@ -53,7 +53,7 @@ async function pin(db: Database, project: ProjectName, table: TableRow, snapshot
   const files = await db.query<TableFile & { rowHash: string }>(
     `SELECT f.key, f.rows, f.bytes, c.row_hash AS "rowHash" FROM files f JOIN commits c ON c.id = f.commit_id
      WHERE f.project = $1 AND f.schema = $2 AND f.name = $3 AND f.revision = $4 AND f.begin_snapshot <= $5 AND (f.end_snapshot IS NULL OR f.end_snapshot > $5)
-     ORDER BY f.window_start, f.key`,
+     ORDER BY f.window_start, f.lane DESC, f.key`,
     [project, table.schema, table.name, table.revision, snapshot],
   );
   const { schema, name, revision, columns } = table;

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { armFailpoints } from '../../domain/failpoints.js';
 import { loadConfig } from '../config.js';
 import { connectDatabase } from '../database.js';
 import { onShutdown } from '../lifecycle.js';
@@ -7,6 +8,7 @@ import { createApi } from './server.js';
 import { Temporal } from './temporal.js';
 
 const config = loadConfig();
+armFailpoints(config.failpoints);
 const log = createLogger('api', config.logLevel);
 try {
   const db = await connectDatabase(config, 'api');

@@ -9,7 +9,7 @@ export async function pathProblems(resources: readonly Resource[], roots: readon
   const found = await Promise.all(
     resources.map(async (resource): Promise<Problem[]> => {
       if (resource.kind !== 'Source') return [];
-      const reason = await whyNot(resource.spec.path, realRoots);
+      const reason = resource.spec.path === undefined ? null : await whyNot(resource.spec.path, realRoots);
       if (reason === null) return [];
       const detail = `Source "${resource.name}": ${resource.spec.path} ${reason}.`;
       return [{ kind: 'Source', name: resource.name, field: 'spec.path', code: 'path_not_allowed', detail }];

@@ -103,9 +103,10 @@ function valueOf(document: Document): unknown {
 const firstLine = (message: string): string => message.split('\n')[0] ?? message;
 
 function withAbsolutePath(resource: Resource, file: string): Resource {
-  if (resource.kind !== 'Source' || isAbsolute(resource.spec.path) || /^[a-z0-9]+:\/\//i.test(resource.spec.path))
-    return resource;
-  return { ...resource, spec: { ...resource.spec, path: resolve(dirname(file), resource.spec.path) } };
+  if (resource.kind !== 'Source') return resource;
+  const { path } = resource.spec;
+  if (path === undefined || isAbsolute(path) || /^[a-z0-9]+:\/\//i.test(path)) return resource;
+  return { ...resource, spec: { ...resource.spec, path: resolve(dirname(file), path) } };
 }
 
 type Place = (offset: number) => Pick<FileProblem, 'file' | 'line' | 'column'>;

@@ -8,6 +8,7 @@ import { openEngine } from '../../lake/duckdb.js';
 import { localObjects } from '../../lake/objects.js';
 import { createModels } from '../../models/onnx.js';
 import { ensureSearchAttributes } from '../../programs/temporal.js';
+import { armFailpoints } from '../../domain/failpoints.js';
 import { loadConfig, type Config } from '../config.js';
 import { connectDatabase } from '../database.js';
 import { onShutdown } from '../lifecycle.js';
@@ -48,7 +49,8 @@ async function openWorld(config: Config) {
     models,
     lake: localObjects(lakeRoot),
     artifacts: localObjects(artifactsRoot),
-    roots: config.roots,
+    access: { roots: config.roots, connections: config.connections },
+    scratch: temp,
     trainers,
   };
 }
@@ -100,6 +102,7 @@ async function start(config: Config, log: Logger): Promise<void> {
 }
 
 const config = loadConfig();
+armFailpoints(config.failpoints);
 const log = createLogger('worker', config.logLevel);
 start(config, log).catch((error: unknown) => {
   log.error('the worker cannot go on', { error });

@@ -28,10 +28,12 @@ test(
     // It compares the two runs itself and fails with what differs; the summary is of the disturbed one.
     const options = { timeout: timeoutMs, maxBuffer: 2 ** 26 };
     const ports = ['--port-base', String(await freePorts(20))];
-    const { stdout } = await promisify(execFile)(process.execPath, [demo, ...args, ...ports], options).catch((error: unknown) => {
-      const { message, stdout: problem } = error as { message: string; stdout: string };
-      throw new Error(`${message}\n${problem.slice(0, 5000)}`);
-    });
+    const { stdout } = await promisify(execFile)(process.execPath, [demo, ...args, ...ports], options).catch(
+      (error: unknown) => {
+        const { message, stdout: problem } = error as { message: string; stdout: string };
+        throw new Error(`${message}\n${problem.slice(0, 5000)}`);
+      },
+    );
     const { outcome, weeks, digest } = JSON.parse(stdout) as Summary;
     expect(digest).toMatch(/^[0-9a-f]{64}$/);
     expect(Object.keys(outcome.ledgers)).toEqual(['origin_hour', 'route_day']);

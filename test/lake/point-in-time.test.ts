@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { fromMicros, instant, toMicros } from '../../domain/instants.js';
 import type { Column } from '../../domain/features.js';
 import { quoteText } from '../../lake/duckdb.js';
-import { pointInTimeJoin, type JoinView } from '../../lake/point-in-time.js';
+import { filesRelation, pointInTimeJoin, type JoinView } from '../../lake/point-in-time.js';
 import { answer, type FeatureRow, type OracleView, type SpineRow } from './oracle.js';
 import { withLake, type TestLake } from '../support/lake.js';
 
@@ -45,14 +45,12 @@ async function fileOf(view: OracleView, name: string, parts = 1): Promise<JoinVi
     .filter((rows) => rows.length > 0)
     .map((rows) => lake.write(`view-${files++}.parquet`, select(rows)));
   return {
-    view: name,
-    files: await Promise.all(written),
-    columns,
-    keys: keys.map((key) => key.name),
+    relation: filesRelation(await Promise.all(written), columns),
+    keys: keys.map((key) => ({ column: key.name, spine: key.name })),
     eventTime: 'at',
     knownAt: view.bitemporal ? 'known' : null,
     ttlMicros: view.ttlMicros,
-    features: ['value'],
+    features: [{ column: 'value', as: `${name}__value` }],
     distinct: view.distinct ?? false,
   };
 }
@@ -205,8 +203,8 @@ describe('types of instants', () => {
   const joinTyped = async (question: string, value: string) => {
     const file = await lake.write(`typed-${files++}.parquet`, `SELECT 1 AS k0, ${value} AS "at", 7 AS value`);
     const typed: JoinView = {
-      ...{ view: 'v', files: [file], columns: [], keys: ['k0'], eventTime: 'at', knownAt: null },
-      ...{ ttlMicros: hour, features: ['value'], distinct: false },
+      ...{ relation: filesRelation([file], []), keys: [{ column: 'k0', spine: 'k0' }], eventTime: 'at', knownAt: null },
+      ...{ ttlMicros: hour, features: [{ column: 'value', as: 'v__value' }], distinct: false },
     };
     const [found] = await lake.query<{ v__value: number | null }>(
       `SELECT v__value FROM ${pointInTimeJoin(`(SELECT 1 AS k0, ${question} AS asked)`, 'asked', [typed])}`,

@@ -23,7 +23,7 @@ const at = (text: string) => `TIMESTAMP '${text}' AS at`;
 
 describe('files', () => {
   const files = (path: string, spec: Partial<SourceSpec> = {}, roots = [lake.folder]) =>
-    sourceFiles(sourceOf(path, spec), roots);
+    sourceFiles(sourceOf(path, spec), { roots, connections: {} });
 
   test('a glob names its files in order', async () => {
     await mkdir(join(lake.folder, 'many'), { recursive: true });
@@ -77,7 +77,8 @@ describe('files', () => {
 
   test('the version of a source changes with its files and its definition, and with nothing else', async () => {
     const file = await lake.write('version.parquet', `SELECT ${at('2001-01-01')}`);
-    const version = (hash = 'source') => sourceVersion({ ...sourceOf(file), hash }, [lake.folder]);
+    const version = (hash = 'source') =>
+      sourceVersion({ ...sourceOf(file), hash }, { roots: [lake.folder], connections: {} });
     const before = await version();
     expect(await version()).toBe(before);
     expect(await version('other definition')).not.toBe(before);

@@ -75,7 +75,7 @@ export async function withWorld({ worker = true }: WorldOptions = {}): Promise<W
   await promisify(execFile)(process.execPath, [join(projectRoot, 'bin', 'eider.js'), '--version']);
   const trainersFolder = join(projectRoot, 'test', 'support', 'trainers');
   const dependencies: Dependencies = {
-    ...{ db, engine, lake: localObjects(lake), artifacts: localObjects(artifacts), roots: [data] },
+    ...{ db, engine, lake: localObjects(lake), artifacts: localObjects(artifacts), access: { roots: [data], connections: {} }, scratch: temp },
     models: createModels({ workers: 1 }),
     trainers: { folder: trainersFolder, cache, work, flightUrl: 'grpc://127.0.0.1:1', python: undefined },
   };

@@ -67,7 +67,7 @@ describe('a source that changes while it is read', () => {
     expect(await files()).toHaveLength(1);
     const manifest = await findTrainingSet(world.db, project, built.name);
     const source = await getResource(world.db, project, 'Source', 'events');
-    expect(manifest?.source.version).toBe(await sourceVersion(source, world.roots));
+    expect(manifest?.source.version).toBe(await sourceVersion(source, world.access));
   });
 
   test('one that never holds still ends with source_changed, and leaves nothing', async () => {

@@ -1,0 +1,37 @@
+import type { Instant } from './ids.js';
+
+/** What an online value is, as Feast names it. Outside of its maximal age a value is NULL to whoever asks. */
+export const onlineStatuses = ['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE'] as const;
+export type OnlineStatus = (typeof onlineStatuses)[number];
+
+/** What JSON can say of a feature: TIMESTAMP as an instant, BIGINT beyond 2^53 as text, NaN and infinities as text. */
+export type OnlineValue = string | number | boolean | null;
+
+/** An entity's key, in the order of the Entity's keys; empty for a view without entity. */
+export type KeyValues = readonly OnlineValue[];
+
+/** One answered column: values, statuses and event times of one feature, in the order in which the entities were asked. */
+export interface OnlineColumn {
+  /** As it was asked, `view:feature`. */
+  readonly ref: string;
+  readonly values: readonly OnlineValue[];
+  readonly statuses: readonly OnlineStatus[];
+  /** Null where nothing was found. */
+  readonly eventTimes: readonly (Instant | null)[];
+}
+
+/** Which generation of a view an answer was read from: one for all of its rows. */
+export interface OnlineGeneration {
+  readonly view: string;
+  readonly revision: number;
+  readonly generation: number;
+}
+
+export interface OnlineAnswer {
+  readonly columns: readonly OnlineColumn[];
+  readonly generations: readonly OnlineGeneration[];
+}
+
+/** A row that is pushed: keys, event time, known-at where the view has one, and features, by column name. */
+export type PushedRow = Readonly<Record<string, OnlineValue>>;
+export type PushTarget = 'online' | 'offline' | 'online_and_offline';
