@@ -1,4 +1,5 @@
 import { isDomainError } from '../domain/errors.js';
+import { failpoint } from '../domain/failpoints.js';
 import type { Objects } from '../lake/objects.js';
 import type { Database } from '../store/db.js';
 import { commitWindow, type Committed, type WindowCommit } from '../store/snapshots.js';
@@ -10,7 +11,9 @@ const refusals = new Set(['generation_moved', 'table_columns_changed']);
 export async function commitStaged(db: Database, lake: Objects, commit: WindowCommit): Promise<Committed> {
   const abandon = () => Promise.all(commit.window.files.map(({ key }) => lake.remove(key)));
   try {
+    await failpoint('commit.before');
     const committed = await commitWindow(db, commit);
+    await failpoint('commit.after');
     if (committed.repeated) await abandon();
     return committed;
   } catch (error) {

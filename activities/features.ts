@@ -1,4 +1,5 @@
 import { DomainError } from '../domain/errors.js';
+import { failpoint } from '../domain/failpoints.js';
 import type { MaterializeView, PlannedWindow } from '../domain/features.js';
 import type { ProjectName } from '../domain/ids.js';
 import type { TableSchema } from '../domain/tables.js';
@@ -107,6 +108,7 @@ async function materialize(
   if (todo.length === 0) return made;
   return engine.session(async (session) => {
     await compute(session, parts, rangeOf(todo), access);
+    await failpoint('materialize.computed');
     await checkLookback(session, parts, todo, access);
     for (const window of todo) {
       const { rows, bytes, commit } = await commitOne(dependencies, session, parts, input, window);

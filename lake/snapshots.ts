@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Column, PlannedWindow, StagedWindow } from '../domain/features.js';
 import { DomainError, isDomainError } from '../domain/errors.js';
+import { failpoint } from '../domain/failpoints.js';
 import { quoteName, quoteText, timestamp, type Session } from './duckdb.js';
 import type { Objects } from './objects.js';
 import { hashRows } from './rows.js';
@@ -33,11 +34,13 @@ export async function writeFile(
     await session.run(
       `COPY (SELECT ${columns.map(({ name }) => quoteName(name)).join(', ')} FROM ${relation}${where}${order}) TO ${quoteText(path)} (FORMAT parquet)`,
     );
+    await failpoint('materialize.staged');
     // DuckDB hashes the rows while the disk takes the file.
     const [hashed, sealed] = await Promise.all([
       hashRows(session, `read_parquet(${quoteText(path)})`, columns),
       objects.seal(key),
     ]);
+    await failpoint('materialize.sealed');
     return { key, ...hashed, ...sealed };
   } catch (error) {
     await objects.remove(key);

@@ -1,5 +1,6 @@
 import type { Column, Lane, LedgerRow, StagedWindow, Window } from '../domain/features.js';
 import { DomainError } from '../domain/errors.js';
+import { failpoint } from '../domain/failpoints.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import { digestOf } from '../domain/json.js';
 import type { TableSchema } from '../domain/tables.js';
@@ -89,44 +90,47 @@ export async function touchHeads(
   );
 }
 
+/** `commitWindowIn` in a transaction of its own. */
+export const commitWindow = (db: Database, commit: WindowCommit): Promise<Committed> =>
+  db.transaction((tx) => commitWindowIn(tx, commit));
+
 /**
- * One transaction moves the window's head by compare-and-set and inserts files, ledger, lineage and audit. The loser of a
- * race gets what the winner recorded when both did the same work, `generation_moved` otherwise.
+ * Moves the window's head by compare-and-set and inserts files, ledger, lineage and audit, in the caller's transaction. The
+ * loser of a race gets what the winner recorded when both did the same work, `generation_moved` otherwise.
  */
-export async function commitWindow(db: Database, commit: WindowCommit): Promise<Committed> {
-  return db.transaction(async (tx) => {
-    const { table, window, predecessor, lane = 'sources' } = commit;
-    const snapshot = await nextSnapshot(tx, table, commit.columns);
-    const [head] = await tx.query<{
-      commit: number;
-      snapshot: number;
-      predecessor: number | null;
-      fingerprint: string;
-    }>(
-      `SELECT c.id AS commit, c.snapshot, c.predecessor, c.source_fingerprint AS fingerprint FROM window_heads h JOIN commits c ON c.id = h.commit_id
-       WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND h.revision = $4 AND h.window_start = $5 AND h.lane = $6`,
-      [...tableValues(table), window.start, lane],
-    );
-    if ((head?.commit ?? null) !== predecessor) {
-      if (head && head.predecessor === predecessor && head.fingerprint === window.sourceFingerprint) {
-        await tx.query(`UPDATE lake_tables SET snapshot = snapshot - 1 WHERE ${tableWhere}`, tableValues(table));
-        return { commit: head.commit, snapshot: head.snapshot, repeated: true };
-      }
-      throw new DomainError(
-        'generation_moved',
-        `The window ${window.start} of ${tableId(table)} was committed by somebody else.`,
-        { window: window.start },
-      );
+export async function commitWindowIn(tx: Queries, commit: WindowCommit): Promise<Committed> {
+  const { table, window, predecessor, lane = 'sources' } = commit;
+  const snapshot = await nextSnapshot(tx, table, commit.columns);
+  const [head] = await tx.query<{
+    commit: number;
+    snapshot: number;
+    predecessor: number | null;
+    fingerprint: string;
+  }>(
+    `SELECT c.id AS commit, c.snapshot, c.predecessor, c.source_fingerprint AS fingerprint FROM window_heads h JOIN commits c ON c.id = h.commit_id
+     WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND h.revision = $4 AND h.window_start = $5 AND h.lane = $6`,
+    [...tableValues(table), window.start, lane],
+  );
+  if ((head?.commit ?? null) !== predecessor) {
+    if (head && head.predecessor === predecessor && head.fingerprint === window.sourceFingerprint) {
+      await tx.query(`UPDATE lake_tables SET snapshot = snapshot - 1 WHERE ${tableWhere}`, tableValues(table));
+      return { commit: head.commit, snapshot: head.snapshot, repeated: true };
     }
-    const id = await insertCommit(tx, commit, snapshot);
-    await moveHead(tx, commit, id, snapshot);
-    await recordLineage(tx, table.project, [
-      ...(commit.lineage ?? []),
-      { from: ['commit', String(id)], to: ['table', tableId(table)] },
-    ]);
-    await commit.also?.(tx, { commit: id, snapshot });
-    return { commit: id, snapshot, repeated: false };
-  });
+    throw new DomainError(
+      'generation_moved',
+      `The window ${window.start} of ${tableId(table)} was committed by somebody else.`,
+      { window: window.start },
+    );
+  }
+  const id = await insertCommit(tx, commit, snapshot);
+  await moveHead(tx, commit, id, snapshot);
+  await recordLineage(tx, table.project, [
+    ...(commit.lineage ?? []),
+    { from: ['commit', String(id)], to: ['table', tableId(table)] },
+  ]);
+  await commit.also?.(tx, { commit: id, snapshot });
+  await failpoint('commit.inside');
+  return { commit: id, snapshot, repeated: false };
 }
 
 /** Locks the table's row until the end of the transaction: commits of one table happen one after the other. */
