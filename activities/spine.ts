@@ -2,18 +2,16 @@ import { DomainError, isDomainError } from '../domain/errors.js';
 import type { Column, Window } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import { durationMicros, plusMicros } from '../domain/instants.js';
-import { joinedViews, type JoinedView } from '../domain/references.js';
 import { inputColumn, type Revision } from '../domain/resources.js';
-import type { PinnedView } from '../domain/training.js';
+import type { PinnedView } from '../domain/point-in-time.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
 import { describe, sourceFiles, sourceRelation, sourceVersion, type Source } from '../lake/sources.js';
 import { withSources } from '../lake/sql.js';
-import { filesRelation, pointInTimeJoin, type JoinView } from '../lake/point-in-time.js';
+import { pointInTimeJoin } from '../lake/point-in-time.js';
 import { getResource } from '../store/resources.js';
-import { isDistinct, windowHeads } from '../store/snapshots.js';
-import { tables } from '../store/tables.js';
-import { rangeOfRows, requireCovered } from './coverage.js';
+import { rangeOfRows } from './coverage.js';
 import type { Dependencies } from './dependencies.js';
+import { resolveJoins } from './joins.js';
 import { withUploads } from './labels.js';
 
 export type SpineDependencies = Pick<Dependencies, 'db' | 'lake' | 'access'>;
@@ -51,73 +49,17 @@ export async function joinSpine(
   const within = `(SELECT * FROM ${rows} WHERE ${eventTime} >= ${timestamp(window.start)} AND ${eventTime} < ${timestamp(window.end)})`;
   const labelled =
     labelsAsOf === null ? within : await knownBy(dependencies, session, project, model, within, labelsAsOf);
-  const joined = [];
-  const asked = joinedViews(inputs, joins);
-  const range = asked.length === 0 ? null : await rangeOfRows(session, labelled, spine.eventTime);
-  for (const one of asked) joined.push(await joinView(dependencies, project, one, range));
-  const relation = pointInTimeJoin(
-    labelled,
-    spine.eventTime,
-    joined.map(({ view }) => view),
-  );
+  const range = inputs.some((input) => input.includes(':'))
+    ? await rangeOfRows(session, labelled, spine.eventTime)
+    : null;
+  const joined = await resolveJoins(dependencies, session, project, { features: inputs, joins }, { range });
+  const relation = pointInTimeJoin(labelled, spine.eventTime, joined.views);
   return {
     relation,
     columns: await describe(session, relation),
-    views: joined.map(({ pinned }) => pinned),
+    views: joined.pinned,
     source,
     sourceVersion: version,
-  };
-}
-
-/** Before any instant that a view may hold. */
-const beginning = '0001-01-01T00:00:00.000000Z' as Instant;
-
-async function joinView(
-  { db, lake }: SpineDependencies,
-  project: ProjectName,
-  { view: name, name: as, keys, features }: JoinedView,
-  range: Window | null,
-): Promise<{ view: JoinView; pinned: PinnedView }> {
-  const active = await getResource(db, project, 'FeatureView', name);
-  const { spec, revision } = active;
-  const entity = spec.entity === undefined ? null : await getResource(db, project, 'Entity', spec.entity);
-  const table = await tables(db)
-    .resolve(project, 'features', `${name}@r${revision}`)
-    .catch((error: unknown) => {
-      if (error instanceof DomainError && error.code === 'table_unknown')
-        throw new DomainError('features_not_materialized', `View "${name}" revision ${revision} has no commit.`, {
-          view: name,
-        });
-      throw error;
-    });
-  const unknown = features.filter((feature) => !spec.features.some((one) => one.name === feature));
-  if (unknown.length > 0)
-    throw new DomainError('reference_unknown', `View "${name}" has no feature ${unknown.join(', ')}.`, {
-      view: name,
-      unknown,
-    });
-  const ref = { project, schema: 'features' as const, name, revision };
-  if (range) requireCovered(active, await windowHeads(db, ref, { start: beginning, end: range.end }), range);
-  return {
-    view: {
-      relation: filesRelation(
-        table.files.map((file) => lake.path(file.key)),
-        table.columns,
-      ),
-      keys: (entity?.spec.keys ?? []).map((key) => ({ column: key.name, spine: keys[key.name] ?? key.name })),
-      eventTime: spec.eventTime,
-      knownAt: spec.knownAt ?? null,
-      ttlMicros: spec.ttl === undefined ? null : durationMicros(spec.ttl),
-      features: features.map((column) => ({ column, as: inputColumn(`${as}:${column}`) })),
-      distinct: await isDistinct(db, ref, table.snapshot),
-    },
-    pinned: {
-      view: name,
-      revision,
-      snapshot: table.snapshot,
-      rowHash: table.rowHash ?? '',
-      bitemporal: spec.knownAt !== undefined,
-    },
   };
 }
 

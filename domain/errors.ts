@@ -45,6 +45,8 @@ export const errorTable = {
   sql_invalid: { ...invalid, title: 'The SQL cannot be run.', help: 'It must be one SELECT over the declared sources; the message says where DuckDB stopped.' },
   sql_not_deterministic: { ...invalid, title: 'The SQL calls a function whose answer changes from run to run.', help: 'Remove functions such as now() or random(); use the event time.' },
   lookback_too_short: { ...invalid, title: 'The view sees rows outside of its declared lookback.', help: 'Raise lookback, and let no row depend on later ones, such as by lead() or an aggregate over everything.' },
+  join_invalid: { ...invalid, title: 'A join does not fit its view or its spine.', help: 'keys of a join map each key of the view’s entity to a column of the spine; docs/point-in-time.md has examples.' },
+  feature_names_collide: { ...invalid, title: 'Two columns of the result would have the same name.', help: 'Ask for full names (view__feature), rename the spine’s column, or join one of the views under another name.' },
   path_not_allowed: { http: 403, grpc: 'PERMISSION_DENIED', retry: false, title: 'The path lies outside the folders this server may read.', help: 'Move the file, or add its folder to EIDER_ROOTS.' },
   idempotency_key_reused: { ...invalid, title: 'The Idempotency-Key was used before with another request.', help: 'Use a new key for a new request.' },
   idempotency_key_running: { ...conflict, retry: true, title: 'A request with this Idempotency-Key is still running.', help: 'Wait for it, then repeat the call for its answer.' },

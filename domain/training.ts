@@ -1,6 +1,7 @@
 import type { Column, Window } from './features.js';
 import type { Instant, ProjectName, RunId } from './ids.js';
 import { digestOf } from './json.js';
+import type { PinnedView } from './point-in-time.js';
 
 /** Why a run was started. */
 export interface Trigger {
@@ -24,16 +25,6 @@ export const runIdOf = ({ project, model, revision, asOf }: RunKey): RunId =>
 export function trainingSetName({ model, revision, asOf }: Omit<RunKey, 'project'>): string {
   const digits = asOf.replace(/[-T:.Z]/g, '');
   return `${model}_r${revision}_${digits.replace(/0{12}$/, '')}`;
-}
-
-/** A feature view as a training set used it. */
-export interface PinnedView {
-  readonly view: string;
-  readonly revision: number;
-  readonly snapshot: number;
-  readonly rowHash: string;
-  /** False: the view has no known-at, so corrections rewrite its history. */
-  readonly bitemporal: boolean;
 }
 
 /** Everything that is needed to make the same training set again, and to tell whether it is the same. */

@@ -1,12 +1,17 @@
 import type { Column } from '../domain/features.js';
+import type { FeatureNaming, JoinMode } from '../domain/point-in-time.js';
+import { DomainError } from '../domain/errors.js';
+import { inputColumn } from '../domain/resources.js';
 import { quoteName, quoteText } from './duckdb.js';
 
 /** A feature view as a join reads it: one snapshot's rows, and what their columns mean. */
 export interface JoinView {
+  /** What errors call it. */
+  readonly name: string;
   /** An SQL relation that holds the rows; `filesRelation` makes one of files. */
   readonly relation: string;
   /** The view's keys and the columns of the spine that they are compared with; none: every row of the spine has them all. */
-  readonly keys: readonly { readonly column: string; readonly spine: string }[];
+  readonly keys: readonly { readonly column: string; readonly type: string; readonly spine: string }[];
   readonly eventTime: string;
   /** The column that says when a value could be known; null: with its event time. */
   readonly knownAt: string | null;
@@ -14,6 +19,9 @@ export interface JoinView {
   readonly ttlMicros: number | null;
   /** The features that are wanted, and what the result calls them. */
   readonly features: readonly { readonly column: string; readonly as: string }[];
+  /** All features of the view, in its order: they decide between rows of the same instants, whichever are asked for. */
+  readonly content: readonly string[];
+  readonly mode: JoinMode;
   /** True when no two rows have the same keys and event time, which saves the sort that would choose between them. */
   readonly distinct: boolean;
 }
@@ -84,4 +92,27 @@ function visibleRows(view: JoinView): string {
 export function filesRelation(files: readonly string[], columns: readonly Column[]): string {
   if (files.length > 0) return `read_parquet([${files.map(quoteText).join(', ')}])`;
   return `(SELECT ${columns.map(({ name, type }) => `NULL::${type} AS ${quoteName(name)}`).join(', ')} WHERE false)`;
+}
+
+/** What the result calls each feature; throws when two would be called the same. */
+export function nameFeatures(
+  features: readonly string[],
+  naming: FeatureNaming,
+): { readonly feature: string; readonly column: string }[] {
+  const named = features.map((feature) => ({
+    feature,
+    column: naming === 'full' ? inputColumn(feature) : feature.slice(feature.indexOf(':') + 1),
+  }));
+  const first = new Map<string, string>();
+  for (const { feature, column } of named) {
+    // DuckDB does not tell upper from lower case in names.
+    const other = first.get(column.toLowerCase());
+    if (other === undefined) first.set(column.toLowerCase(), feature);
+    else
+      throw new DomainError('feature_names_collide', `${other} and ${feature} would both be called ${column}.`, {
+        column,
+        features: [other, feature],
+      });
+  }
+  return named;
 }

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Evaluated } from '../../domain/evaluation.js';
+import { historyOf } from '../../domain/point-in-time.js';
 import { anonymous } from '../../domain/principal.js';
 import type { TrainingSetManifest } from '../../domain/training.js';
 import type { Database } from '../../store/db.js';
@@ -44,7 +45,17 @@ function manifest(): TrainingSetManifest {
       columns: [],
       inputs: ['distance'],
     },
-    views: [{ view: 'origin_hour', revision: 1, snapshot: 4, rowHash: 'h', bitemporal: true }],
+    views: [
+      {
+        name: 'origin_hour',
+        view: 'origin_hour',
+        revision: 1,
+        snapshot: 4,
+        sequence: null,
+        rowHash: 'h',
+        ...historyOf(true, 'known_at'),
+      },
+    ],
     ...{ label: 'late', key: ['flight_id'], rows: { train: 8, test: 2 }, positives: { train: 2, test: 1 } },
     ...{ rowHash: 'hash', engine: 'DuckDB' },
   };

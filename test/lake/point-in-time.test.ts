@@ -46,11 +46,14 @@ async function fileOf(view: OracleView, name: string, parts = 1): Promise<JoinVi
     .map((rows) => lake.write(`view-${files++}.parquet`, select(rows)));
   return {
     relation: filesRelation(await Promise.all(written), columns),
-    keys: keys.map((key) => ({ column: key.name, spine: key.name })),
+    name,
+    keys: keys.map((key) => ({ column: key.name, type: key.type, spine: key.name })),
     eventTime: 'at',
     knownAt: view.bitemporal ? 'known' : null,
     ttlMicros: view.ttlMicros,
     features: [{ column: 'value', as: `${name}__value` }],
+    content: ['value'],
+    mode: 'known_at',
     distinct: view.distinct ?? false,
   };
 }
@@ -203,8 +206,14 @@ describe('types of instants', () => {
   const joinTyped = async (question: string, value: string) => {
     const file = await lake.write(`typed-${files++}.parquet`, `SELECT 1 AS k0, ${value} AS "at", 7 AS value`);
     const typed: JoinView = {
-      ...{ relation: filesRelation([file], []), keys: [{ column: 'k0', spine: 'k0' }], eventTime: 'at', knownAt: null },
+      ...{
+        relation: filesRelation([file], []),
+        keys: [{ column: 'k0', type: 'INTEGER', spine: 'k0' }],
+        eventTime: 'at',
+        knownAt: null,
+      },
       ...{ ttlMicros: hour, features: [{ column: 'value', as: 'v__value' }], distinct: false },
+      ...{ name: 'v', content: ['value'], mode: 'known_at' },
     };
     const [found] = await lake.query<{ v__value: number | null }>(
       `SELECT v__value FROM ${pointInTimeJoin(`(SELECT 1 AS k0, ${question} AS asked)`, 'asked', [typed])}`,

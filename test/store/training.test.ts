@@ -1,10 +1,25 @@
 import type { RunId } from '../../domain/ids.js';
 import { sha256 } from '../../domain/json.js';
+import { historyOf } from '../../domain/point-in-time.js';
 import { anonymous } from '../../domain/principal.js';
 import { runIdOf, type TrainingSetManifest } from '../../domain/training.js';
 import type { Database } from '../../store/db.js';
 import { findEvaluation, recordEvaluation, type Evaluation } from '../../store/evaluation.js';
-import { claimRun, endRun, findRunOfWorkflow, findTrainingSet, getRun, listRuns, listTrainingSets, openRun, recordProgress, recordRunLog, recordRunTrainingSet, recordTrained, recordTrainingSet } from '../../store/training.js';
+import {
+  claimRun,
+  endRun,
+  findRunOfWorkflow,
+  findTrainingSet,
+  getRun,
+  listRuns,
+  listTrainingSets,
+  openRun,
+  recordProgress,
+  recordRunLog,
+  recordRunTrainingSet,
+  recordTrained,
+  recordTrainingSet,
+} from '../../store/training.js';
 import { withDatabase } from '../support/database.js';
 import { race } from '../support/race.js';
 import { day, project, runKey, startedRun, trained } from './samples.js';
@@ -17,7 +32,17 @@ afterEach(() => close());
 const manifest = (name: string, asOf = day(5)): TrainingSetManifest => ({
   ...{ name, model: 'lateness', modelRevision: 1, asOf, holdoutStart: day(4), window: { start: day(1), end: asOf } },
   source: { name: 'flights', revision: 1, version: 'v' },
-  views: [{ view: 'origin_hour', revision: 1, snapshot: 2, rowHash: sha256('view'), bitemporal: false }],
+  views: [
+    {
+      name: 'origin_hour',
+      view: 'origin_hour',
+      revision: 1,
+      snapshot: 2,
+      sequence: null,
+      rowHash: sha256('view'),
+      ...historyOf(false, 'known_at'),
+    },
+  ],
   columns: [{ name: 'late', type: 'BOOLEAN' }],
   ...{ inputs: ['distance'], label: 'late', key: ['flight_id'], engine: 'duckdb' },
   ...{ rows: { train: 7, test: 3 }, positives: { train: 2, test: 1 }, rowHash: sha256('rows') },
