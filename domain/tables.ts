@@ -37,7 +37,10 @@ export interface PinnedTable {
 export interface TableReader {
   /** The newest snapshot of every table of the project, ordered by schema and name. */
   list(project: ProjectName, schema?: TableSchema): Promise<PinnedTable[]>;
-  /** `name` may be `VIEW`, `VIEW@r2` or `VIEW@s41`; throws `project_unknown`, `table_unknown` or `snapshot_unknown`. */
+  /**
+   * `name` may be `VIEW`, `VIEW@r2`, `VIEW@s41` or `VIEW@t2026-11-23T10:00:00Z` (what was newest then), and the last two also of
+   * a revision: `VIEW@r2@s41`. Throws `project_unknown`, `table_unknown`, `snapshot_unknown` or `snapshot_collected`.
+   */
   resolve(project: ProjectName, schema: TableSchema, name: string): Promise<PinnedTable>;
   /** Exactly what a ticket pinned; throws `snapshot_unknown` when it is gone. */
   at(project: ProjectName, schema: TableSchema, name: string, revision: number, snapshot: number): Promise<PinnedTable>;

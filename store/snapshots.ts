@@ -150,11 +150,13 @@ async function nextSnapshot(tx: Queries, table: TableRef, columns: readonly Colu
   );
 }
 
+/** The time is that of the row in its table's order, not of the transaction's start: later snapshots are never of earlier times. */
 async function insertCommit(tx: Queries, commit: WindowCommit, snapshot: number): Promise<number> {
   const { table, window, predecessor, workflowId, principal, details = {}, lane = 'sources' } = commit;
   const rows = await tx.query<{ id: number }>(
-    `INSERT INTO commits (project, schema, name, revision, window_start, window_end, predecessor, snapshot, rows, bytes, row_hash, source_fingerprint, duration_ms, workflow_id, details, principal, lane)
-     VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17) RETURNING id`,
+    `INSERT INTO commits (project, schema, name, revision, window_start, window_end, predecessor, snapshot, rows, bytes, row_hash, source_fingerprint, duration_ms, workflow_id, details, principal, lane, committed_at)
+     VALUES ($1,$2,$3,$4,$5,$6,$7,$8::bigint,$9,$10,$11,$12,$13,$14,$15,$16,$17,
+       greatest(clock_timestamp(), (SELECT committed_at FROM commits WHERE (project, schema, name, revision, snapshot) = ($1,$2,$3,$4,$8::bigint - 1)))) RETURNING id`,
     [
       ...tableValues(table),
       window.start,
@@ -188,6 +190,11 @@ async function moveHead(
   await tx.query(
     `UPDATE files SET end_snapshot = $5 WHERE ${tableWhere} AND window_start = $6 AND lane = $7 AND end_snapshot IS NULL`,
     [...tableValues(table), snapshot, window.start, lane],
+  );
+  // A file that stands for this window, among others, stands for it up to here.
+  await tx.query(
+    `UPDATE compactions SET end_snapshot = $5 WHERE ${tableWhere} AND first_start <= $6 AND last_start >= $6 AND end_snapshot IS NULL`,
+    [...tableValues(table), snapshot, window.start],
   );
   await tx.query(
     `INSERT INTO files (key, commit_id, project, schema, name, revision, window_start, rows, bytes, sha256, begin_snapshot, lane)

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { DomainError } from '../domain/errors.js';
-import type { ProjectName } from '../domain/ids.js';
+import type { Instant, ProjectName } from '../domain/ids.js';
+import { instant } from '../domain/instants.js';
 import { sha256 } from '../domain/json.js';
 import type { PinnedTable, TableColumn, TableFile, TableReader, TableSchema } from '../domain/tables.js';
 import { only, type Database } from './db.js';
 import { requireProject } from './resources.js';
+import { snapshotAt } from './time-travel.js';
 
 interface TableRow {
   name: string;
@@ -18,25 +20,17 @@ interface TableRow {
 export function tables(db: Database): TableReader {
   const at: TableReader['at'] = async (project, schema, name, revision, snapshot) => {
     const table = await find(db, project, schema, name, revision);
-    if (snapshot < 1 || snapshot > table.snapshot)
-      throw new DomainError('snapshot_unknown', `"${name}" has snapshots 1 to ${table.snapshot}, not ${snapshot}.`, {
-        name,
-        snapshot,
-      });
-    return pin(db, project, table, snapshot);
+    return pin(db, project, table, known(table, snapshot));
   };
 
   return {
     at,
     list: (project, schema) => list(db, project, schema),
     async resolve(project, schema, name) {
-      const match = /^(?<base>[^@]+)(?:@(?<kind>[rs])(?<number>\d{1,9}))?$/.exec(name);
-      if (!match?.groups)
-        throw new DomainError('table_unknown', `"${name}" is not NAME, NAME@r2 or NAME@s41.`, { name });
-      const { base, kind, number } = match.groups as { base: string; kind?: string; number?: string };
-      const table = await find(db, project, schema, base, kind === 'r' ? Number(number) : undefined);
-      if (kind === 's') return at(project, schema, base, table.revision, Number(number));
-      return pin(db, project, table, table.snapshot);
+      const { base, revision, snapshot, time } = namePart(name);
+      const table = await find(db, project, schema, base, revision);
+      if (time === undefined) return pin(db, project, table, known(table, snapshot ?? table.snapshot));
+      return pin(db, project, table, await snapshotAt(db, { project, ...table }, time));
     },
     async ticketKey() {
       await db.query('INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
@@ -49,21 +43,86 @@ export function tables(db: Database): TableReader {
   };
 }
 
+const namePattern = /^(?<base>[^@]+)(?:@r(?<revision>\d{1,9}))?(?:@s(?<snapshot>\d{1,9})|@t(?<time>[^@]+))?$/;
+
+/** `VIEW`, `VIEW@r2`, `VIEW@s41`, `VIEW@t2026-11-23T10:00:00Z`; a revision may come before the snapshot or the time. */
+function namePart(name: string): { base: string; revision?: number; snapshot?: number; time?: Instant } {
+  const { base, revision, snapshot, time } = namePattern.exec(name)?.groups ?? {};
+  if (base === undefined)
+    throw new DomainError('table_unknown', `"${name}" is not NAME, NAME@r2, NAME@s41 or NAME@t2026-11-23T10:00:00Z.`, {
+      name,
+    });
+  return {
+    base,
+    ...(revision === undefined ? {} : { revision: Number(revision) }),
+    ...(snapshot === undefined ? {} : { snapshot: Number(snapshot) }),
+    ...(time === undefined ? {} : { time: instant(time) }),
+  };
+}
+
+function known({ name, snapshot: newest }: TableRow, snapshot: number): number {
+  if (snapshot >= 1 && snapshot <= newest) return snapshot;
+  const message = `"${name}" has snapshots 1 to ${newest}, not ${snapshot}.`;
+  throw new DomainError('snapshot_unknown', message, { name, snapshot });
+}
+
+interface PinnedFile extends TableFile {
+  readonly rowHash: string;
+  readonly start: Instant;
+  readonly collected: boolean;
+}
+interface Compaction extends TableFile {
+  readonly first: Instant;
+  readonly last: Instant;
+}
+
 async function pin(db: Database, project: ProjectName, table: TableRow, snapshot: number): Promise<PinnedTable> {
-  const files = await db.query<TableFile & { rowHash: string }>(
-    `SELECT f.key, f.rows, f.bytes, c.row_hash AS "rowHash" FROM files f JOIN commits c ON c.id = f.commit_id
-     WHERE f.project = $1 AND f.schema = $2 AND f.name = $3 AND f.revision = $4 AND f.begin_snapshot <= $5 AND (f.end_snapshot IS NULL OR f.end_snapshot > $5)
-     ORDER BY f.window_start, f.lane DESC, f.key`,
-    [project, table.schema, table.name, table.revision, snapshot],
-  );
   const { schema, name, revision, columns } = table;
+  const values = [project, schema, name, revision, snapshot];
+  const [files, compactions] = await Promise.all([
+    db.query<PinnedFile>(
+      `SELECT f.key, f.rows, f.bytes, c.row_hash AS "rowHash", f.window_start AS start, f.removed_at IS NOT NULL AS collected
+       FROM files f JOIN commits c ON c.id = f.commit_id
+       WHERE f.project = $1 AND f.schema = $2 AND f.name = $3 AND f.revision = $4 AND f.begin_snapshot <= $5 AND (f.end_snapshot IS NULL OR f.end_snapshot > $5)
+       ORDER BY f.window_start, f.lane DESC, f.key`,
+      values,
+    ),
+    db.query<Compaction>(
+      `SELECT key, rows, bytes, first_start AS first, last_start AS last FROM compactions
+       WHERE project = $1 AND schema = $2 AND name = $3 AND revision = $4 AND begin_snapshot <= $5 AND (end_snapshot IS NULL OR end_snapshot > $5) AND removed_at IS NULL
+       ORDER BY first_start, last_start DESC`,
+      values,
+    ),
+  ]);
+  if (files.some(({ collected }) => collected))
+    throw new DomainError('snapshot_collected', `Garbage collection removed snapshot ${snapshot} of "${name}".`, {
+      name,
+      snapshot,
+    });
   return {
     ...{ project, schema, name, revision, snapshot, columns },
+    // Of the windows, not of the files that are read: compaction changes nothing about a snapshot.
     rowHash: snapshotHash(files.map((file) => file.rowHash)),
     rows: files.reduce((sum, file) => sum + file.rows, 0),
     bytes: files.reduce((sum, file) => sum + file.bytes, 0),
-    files: files.map(({ key, rows, bytes }) => ({ key, rows, bytes })),
+    files: fewerFiles(files, compactions),
   };
+}
+
+/** The files in window order, with a compaction in the place of those that it stands for. */
+function fewerFiles(files: readonly PinnedFile[], compactions: readonly Compaction[]): TableFile[] {
+  const taken: (TableFile & { readonly start: Instant })[] = [];
+  let at = 0;
+  let covered: Instant | null = null;
+  for (const { key, rows, bytes, first, last } of compactions) {
+    // Of two that overlap the one that begins earlier, or is longer, is read.
+    if (covered !== null && first <= covered) continue;
+    for (let file = files[at]; file && file.start < first; file = files[++at]) taken.push(file);
+    taken.push({ key, rows, bytes, start: first });
+    while ((files[at]?.start ?? '~') <= last) at++;
+    covered = last;
+  }
+  return [...taken, ...files.slice(at)].map(({ key, rows, bytes }) => ({ key, rows, bytes }));
 }
 
 const selectTables = `t.name, t.schema, t.revision, t.snapshot, t.columns FROM lake_tables t

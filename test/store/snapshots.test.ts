@@ -179,7 +179,7 @@ describe('names of tables', () => {
     ['origin_hour@s3', 'snapshot_unknown'],
     ['origin_hour@s0', 'snapshot_unknown'],
     ['origin_hour@x1', 'table_unknown'],
-    ['origin_hour@r1@s1', 'table_unknown'],
+    ['origin_hour@s1@r1', 'table_unknown'],
     ['', 'table_unknown'],
   ])('%j is refused as %s', async (name, code) => {
     await expect(resolve(name)).rejects.toMatchObject({ code });
