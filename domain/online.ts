@@ -1,3 +1,4 @@
+import type { Column } from './features.js';
 import type { Instant } from './ids.js';
 
 /** What an online value is, as Feast names it. Outside of its maximal age a value is NULL to whoever asks. */
@@ -24,6 +25,7 @@ export interface OnlineColumn {
 export interface OnlineGeneration {
   readonly view: string;
   readonly revision: number;
+  /** 0 for a view that was never published, where the caller allowed that. */
   readonly generation: number;
 }
 
@@ -32,6 +34,16 @@ export interface OnlineAnswer {
   readonly generations: readonly OnlineGeneration[];
 }
 
+/** What the rows of a generation mean: enough to read and to write them, whatever is declared meanwhile. */
+export interface OnlineShape {
+  readonly keys: readonly Column[];
+  readonly eventTime: string;
+  readonly knownAt: string | null;
+  readonly ttlMicros: number | null;
+  readonly features: readonly Column[];
+}
+
 /** A row that is pushed: keys, event time, known-at where the view has one, and features, by column name. */
 export type PushedRow = Readonly<Record<string, OnlineValue>>;
-export type PushTarget = 'online' | 'offline' | 'online_and_offline';
+export const pushTargets = ['online', 'offline', 'online_and_offline'] as const;
+export type PushTarget = (typeof pushTargets)[number];

@@ -1,5 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { Client, Pool, types as pgTypes, type PoolClient } from 'pg';
+import type { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { Client, escapeLiteral, Pool, types as pgTypes, type PoolClient } from 'pg';
+import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import { DomainError } from '../domain/errors.js';
 import type { ProjectName } from '../domain/ids.js';
 import type { Principal } from '../domain/principal.js';
@@ -9,9 +12,17 @@ export interface Queries {
   query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>;
 }
 
+/** An open transaction; COPY moves any number of rows through it without holding them. */
+export interface Transaction extends Queries {
+  /** `COPY … FROM STDIN`; resolves to the number of rows. */
+  copyIn(statement: string, rows: Readable): Promise<number>;
+  /** `COPY … TO STDOUT`, which takes no parameters: what the statement holds must be quoted. */
+  copyOut(statement: string, rows: Writable): Promise<void>;
+}
+
 export interface Database extends Queries {
   /** Commits when `work` resolves, rolls back when it throws. */
-  transaction<Result>(work: (tx: Queries) => Promise<Result>): Promise<Result>;
+  transaction<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result>;
   /** Calls back on each NOTIFY of the channel, reconnecting by itself; a lost message is found by polling. */
   listen(channel: string, onNotify: (payload: string) => void): Promise<() => Promise<void>>;
   close(): Promise<void>;
@@ -105,7 +116,7 @@ export function openDatabase({ url, poolMax = 10, application = 'eider' }: Datab
       let broken: Error | undefined;
       try {
         await client.query('BEGIN');
-        const result = await work(queriesOf(client));
+        const result = await work({ ...queriesOf(client), ...copiesOf(client) });
         await client.query('COMMIT');
         return result;
       } catch (error) {
@@ -120,6 +131,24 @@ export function openDatabase({ url, poolMax = 10, application = 'eider' }: Datab
     close: () => pool.end(),
   };
 }
+
+const copiesOf = (client: PoolClient): Pick<Transaction, 'copyIn' | 'copyOut'> => ({
+  async copyIn(statement, rows) {
+    const into = client.query(copyFrom(statement));
+    await pipeline(rows, into).catch((error: unknown) => {
+      throw translate(error);
+    });
+    return into.rowCount ?? 0;
+  },
+  async copyOut(statement, rows) {
+    await pipeline(client.query(copyTo(statement)), rows).catch((error: unknown) => {
+      throw translate(error);
+    });
+  },
+});
+
+/** A text as an SQL literal, for statements that take no parameters. */
+export const literal = (text: string): string => escapeLiteral(text);
 
 async function listen(
   connection: object,
