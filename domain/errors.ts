@@ -72,6 +72,10 @@ export const errorTable = {
   fence_superseded: { ...conflict, title: 'A newer attempt of this run has taken over.', help: 'Nothing to do: the newer attempt carries on.' },
   training_set_empty: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'No row of the spine has a known label in the window.', help: 'Choose a later as-of instant or a longer history.' },
   training_set_one_class: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'All labels of a split are equal.', help: 'Choose a longer history; a classifier needs both classes.' },
+  view_not_online: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'The feature view has nothing online yet.', help: 'eider publish VIEW loads it from what is materialized; eider push VIEW begins it with rows.' },
+  generation_none_older: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'There is no older generation to go back to.', help: 'eider get generations VIEW lists what there is; one older generation is kept, until the next publish or roll-back.' },
+  push_id_reused: { ...invalid, title: 'The id belongs to a push of other rows.', help: 'Use a new id for new rows.' },
+  pushed_row_invalid: { ...invalid, title: 'A pushed row does not fit the columns of its view.', help: 'The message names row and column; eider describe FeatureView VIEW shows the columns.' },
   features_not_materialized: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'A feature view lacks windows that are needed.', help: 'eider materialize VIEW --start … --end … first.' },
   table_columns_changed: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'The table was committed with other columns.', help: 'Apply a new revision of the Model or FeatureView that makes it: each has a table of its own.' },
 
