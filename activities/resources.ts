@@ -43,7 +43,7 @@ type Declared = Resource | Revision;
 /** What is active, refers to what would change (be it by way of others), and so may break without being changed itself. */
 function referrersOf(resources: readonly Resource[], active: readonly Revision[]): Resource[] {
   const given = new Set(resources.map(referenceKey));
-  const hashes = new Map(active.map((one) => [referenceKey(one), one.hash]));
+  const hashes = new Map(active.map((one) => [referenceKey(one), digestOf(one.spec)]));
   const changed = resources.filter((one) => hashes.has(referenceKey(one)) && hashes.get(referenceKey(one)) !== digestOf(one.spec)); // prettier-ignore
   const reached = new Set(changed.map(referenceKey));
   const others = (active as readonly unknown[] as readonly Resource[]).filter((one) => !given.has(referenceKey(one)));
@@ -86,8 +86,11 @@ async function check(
         field = 'spec.spine.sql';
         await checkModel(dependencies, session, resource, find);
         break;
-      case 'Entity':
       case 'FeatureService':
+        field = 'spec.features';
+        checkService(resource, find);
+        break;
+      case 'Entity':
       case 'Endpoint':
       case 'Monitor':
         break;
@@ -180,6 +183,24 @@ async function checkView(
 const keysOf = (spec: Named<'FeatureView'>['spec'], find: Find): readonly Column[] =>
   spec.entity === undefined ? [] : find('Entity', spec.entity).spec.keys;
 
+/** A view that changes may not drop what a service selects of it. */
+function checkService({ spec }: Named<'FeatureService'>, find: Find): void {
+  for (const { view, features, keys } of joinedViews(spec.features, spec.joins)) {
+    const { spec: declared } = find('FeatureView', view);
+    requireFeatures(view, declared, features);
+    requireColumns(
+      keysOf(declared, find),
+      Object.keys(keys).map((name) => ({ name, purpose: `the key of ${view}` })),
+    );
+  }
+}
+
+const requireFeatures = (view: string, declared: Named<'FeatureView'>['spec'], wanted: readonly string[]): void =>
+  requireColumns(
+    declared.features.map(({ name, type }) => ({ name, type })),
+    wanted.map((name) => ({ name, purpose: `the feature of ${view}` })),
+  );
+
 async function checkModel(
   dependencies: ResourceDependencies,
   session: Session,
@@ -203,10 +224,7 @@ async function checkModel(
   for (const join of joinedViews(inputs, joins)) {
     const { view, features } = join;
     const { spec: declared } = find('FeatureView', view);
-    requireColumns(
-      declared.features.map(({ name, type }) => ({ name, type })),
-      features.map((name) => ({ name, purpose: `the feature of ${view}` })),
-    );
+    requireFeatures(view, declared, features);
     requireColumns(
       columns,
       keysOf(declared, find).map(({ name }) => ({ name: join.keys[name] ?? name, purpose: `the key of ${view}` })),

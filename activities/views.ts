@@ -18,7 +18,7 @@ import {
 } from '../lake/sources.js';
 import { withSources, type NamedRelation } from '../lake/sql.js';
 import type { Queries } from '../store/db.js';
-import { getResource } from '../store/resources.js';
+import { getPinned, getResource } from '../store/resources.js';
 import type { TableRef } from '../store/snapshots.js';
 
 /** A feature view with everything that it is made of. */
@@ -35,9 +35,9 @@ export interface ViewParts {
 
 export async function loadView(db: Queries, project: ProjectName, name: string, revision: number): Promise<ViewParts> {
   const view = await getResource(db, project, 'FeatureView', name, revision);
-  const entity = view.spec.entity === undefined ? null : await getResource(db, project, 'Entity', view.spec.entity);
+  const entity = view.spec.entity === undefined ? null : await getPinned(db, project, view, 'Entity', view.spec.entity);
   const keys = entity?.spec.keys ?? [];
-  const sources = await Promise.all(view.spec.sources.map((source) => getResource(db, project, 'Source', source)));
+  const sources = await Promise.all(view.spec.sources.map((source) => getPinned(db, project, view, 'Source', source)));
   return {
     view,
     entity,
@@ -102,12 +102,7 @@ export async function fingerprintsOf(
   const prints: BucketFingerprints[] = [];
   for (const source of parts.sources)
     prints.push(await bucketFingerprints(session, source, await sourceFiles(source, access), slice, grid));
-  const definition = digestOf([
-    parts.view.hash,
-    parts.entity?.hash ?? null,
-    ...parts.sources.map((source) => source.hash),
-  ]);
-  return windows.map((window) => windowFingerprint(definition, window, grid, prints));
+  return windows.map((window) => windowFingerprint(parts.view.hash, window, grid, prints));
 }
 
 /** Runs the view's SQL once for the whole range into the temporary table `computed`, with the declared types. */

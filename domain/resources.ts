@@ -270,6 +270,9 @@ export const Resource = z
   .meta({ id: 'Resource' });
 export type Resource = z.infer<typeof Resource>;
 
+/** Revisions of what a feature view refers to, by Kind/name. */
+export type Pins = Readonly<Record<string, number>>;
+
 /** A resource as the server keeps it: immutable, canonicalised and hashed once at apply. */
 export interface Revision<K extends Kind = Kind> {
   readonly kind: K;
@@ -279,6 +282,8 @@ export interface Revision<K extends Kind = Kind> {
   readonly description?: string;
   readonly owner?: string;
   readonly spec: Spec<K>;
+  /** Of a feature view: what it was made with. Its hash covers these as well as its spec. */
+  readonly pins?: Pins;
   readonly createdAt: string;
   readonly principal: string;
 }

@@ -1,22 +1,12 @@
 import { DomainError } from '../domain/errors.js';
 import type { ProjectName } from '../domain/ids.js';
-import { digestOf } from '../domain/json.js';
 import { referenceKey, referencesOf, type Reference } from '../domain/references.js';
-import type { Kind, Resource, Revision, Spec } from '../domain/resources.js';
+import type { Kind, Pins, Resource, Revision, Spec } from '../domain/resources.js';
 import type { Principal } from '../domain/principal.js';
 import { recordAudit, type Database, type Queries } from './db.js';
-import { requireKeysKept } from './entity-keys.js';
+import { planAll, type Change, type Planned } from './resource-plans.js';
 
-/** What `apply` did, or `plan` would do, to one resource. */
-export interface Change {
-  readonly kind: Kind;
-  readonly name: string;
-  readonly change: 'created' | 'updated' | 'restored' | 'unchanged';
-  readonly revision: number;
-  readonly hash: string;
-  /** Top-level fields of the spec that differ from the active revision. */
-  readonly fields: string[];
-}
+export type { Change };
 
 interface RevisionRow {
   kind: Kind;
@@ -26,11 +16,12 @@ interface RevisionRow {
   body: Spec;
   created_at: string;
   principal: string;
+  pins: Pins | null;
   description: string | null;
   owner: string | null;
 }
 
-const selectActive = `SELECT r.kind, r.name, r.revision, r.hash, r.body, r.created_at, r.principal, a.description, a.owner
+const selectActive = `SELECT r.kind, r.name, r.revision, r.hash, r.body, r.created_at, r.principal, r.pins, a.description, a.owner
   FROM resources a JOIN revisions r ON (r.project, r.kind, r.name, r.revision) = (a.project, a.kind, a.name, a.active)`;
 
 const toRevision = (row: RevisionRow): Revision => ({
@@ -41,6 +32,7 @@ const toRevision = (row: RevisionRow): Revision => ({
   spec: row.body,
   createdAt: row.created_at,
   principal: row.principal,
+  ...(row.pins === null ? {} : { pins: row.pins }),
   ...(row.description === null ? {} : { description: row.description }),
   ...(row.owner === null ? {} : { owner: row.owner }),
 });
@@ -103,6 +95,15 @@ export async function getResource<K extends Kind>(
   });
 }
 
+/** What a feature view was made with: its Entity or one of its Sources, in the revision that it pins. */
+export const getPinned = <K extends 'Entity' | 'Source'>(
+  db: Queries,
+  project: ProjectName,
+  view: Revision<'FeatureView'>,
+  kind: K,
+  name: string,
+): Promise<Revision<K>> => getResource(db, project, kind, name, view.pins?.[referenceKey({ kind, name })]);
+
 export async function listRevisions(db: Queries, project: ProjectName, kind: Kind, name: string): Promise<Revision[]> {
   const rows = await db.query<RevisionRow>(
     'SELECT *, NULL AS description, NULL AS owner FROM revisions WHERE project = $1 AND kind = $2 AND name = $3 ORDER BY revision',
@@ -111,64 +112,14 @@ export async function listRevisions(db: Queries, project: ProjectName, kind: Kin
   return rows.map(toRevision);
 }
 
-/** What applying would change. Refuses references to what neither exists nor is applied with it. */
+/** What applying would change, to what is given and to the feature views that depend on it. */
 export async function planResources(
   db: Queries,
   project: ProjectName,
   resources: readonly Resource[],
 ): Promise<Change[]> {
-  const active = new Map((await listResources(db, project)).map((one) => [referenceKey(one), one]));
-  const together = new Set(resources.map(referenceKey));
-  const repeated = resources.map(referenceKey).filter((key, at, all) => all.indexOf(key) !== at);
-  if (repeated.length > 0) throw new DomainError('resource_invalid', `${repeated[0]} is declared twice.`, { repeated });
-  for (const resource of resources)
-    for (const reference of referencesOf(resource))
-      if (!active.has(referenceKey(reference)) && !together.has(referenceKey(reference)))
-        throw new DomainError(
-          'reference_unknown',
-          `${referenceKey(resource)} refers to ${referenceKey(reference)}, which does not exist.`,
-          { resource: referenceKey(resource), missing: referenceKey(reference) },
-        );
-  // One after the other: within a transaction there is one connection.
-  const changes: Change[] = [];
-  for (const resource of resources)
-    changes.push(await planOne(db, project, resource, active.get(referenceKey(resource))));
-  const planned = new Map<string, { resource: Resource | Revision; revision: number }>();
-  for (const [key, one] of active) planned.set(key, { resource: one, revision: one.revision });
-  for (const [at, resource] of resources.entries())
-    planned.set(referenceKey(resource), { resource, revision: changes[at]?.revision ?? 0 });
-  await requireKeysKept(db, project, active, planned);
-  return changes;
-}
-
-async function planOne(
-  db: Queries,
-  project: ProjectName,
-  resource: Resource,
-  active: Revision | undefined,
-): Promise<Change> {
-  const { kind, name } = resource;
-  const hash = digestOf(resource.spec);
-  const base = { kind, name, hash, fields: changedFields(active?.spec, resource.spec) };
-  if (active?.hash === hash) return { ...base, change: 'unchanged', revision: active.revision, fields: [] };
-  const [same] = await db.query<{ revision: number }>(
-    'SELECT revision FROM revisions WHERE project = $1 AND kind = $2 AND name = $3 AND hash = $4',
-    [project, kind, name, hash],
-  );
-  if (same) return { ...base, change: 'restored', revision: same.revision };
-  const [last] = await db.query<{ max: number | null }>(
-    'SELECT max(revision) AS max FROM revisions WHERE project = $1 AND kind = $2 AND name = $3',
-    [project, kind, name],
-  );
-  return { ...base, change: active ? 'updated' : 'created', revision: (last?.max ?? 0) + 1 };
-}
-
-function changedFields(before: object | undefined, after: object): string[] {
-  const old = (before ?? {}) as Record<string, unknown>;
-  const next = after as Record<string, unknown>;
-  return [...new Set([...Object.keys(old), ...Object.keys(next)])]
-    .filter((key) => digestOf(old[key]) !== digestOf(next[key]))
-    .sort();
+  const planned = await planAll(db, project, resources, await listResources(db, project));
+  return planned.map(({ change }) => change);
 }
 
 /** Applies all or nothing; an equal resource is left as it is, an earlier content makes its revision active again. */
@@ -181,25 +132,33 @@ export async function applyResources(
   return db.transaction(async (tx) => {
     await requireProject(tx, project);
     await tx.query('SELECT 1 FROM projects WHERE name = $1 FOR UPDATE', [project]);
-    const changes = await planResources(tx, project, resources);
-    for (const [at, change] of changes.entries())
-      await applyOne(tx, project, resources[at] as Resource, change, principal);
-    return changes;
+    const planned = await planAll(tx, project, resources, await listResources(tx, project));
+    for (const one of planned) await applyOne(tx, project, one, principal);
+    return planned.map(({ change }) => change);
   });
 }
 
 async function applyOne(
   tx: Queries,
   project: ProjectName,
-  resource: Resource,
-  change: Change,
+  { resource, change, pins }: Planned,
   principal: Principal,
 ): Promise<void> {
   const { kind, name, revision, hash } = change;
-  if (change.change === 'created' || change.change === 'updated')
+  if (change.change !== 'unchanged')
     await tx.query(
-      'INSERT INTO revisions (project, kind, name, revision, hash, body, principal) VALUES ($1,$2,$3,$4,$5,$6,$7)',
-      [project, kind, name, revision, hash, JSON.stringify(resource.spec), principal.name],
+      `INSERT INTO revisions (project, kind, name, revision, hash, body, principal, pins) VALUES ($1,$2,$3,$4,$5,$6,$7,$8)
+       ON CONFLICT (project, kind, name, revision) DO UPDATE SET activated_at = clock_timestamp()`,
+      [
+        project,
+        kind,
+        name,
+        revision,
+        hash,
+        JSON.stringify(resource.spec),
+        principal.name,
+        pins ? JSON.stringify(pins) : null,
+      ],
     );
   await tx.query(
     `INSERT INTO resources (project, kind, name, active, description, owner) VALUES ($1,$2,$3,$4,$5,$6)
@@ -210,6 +169,7 @@ async function applyOne(
   if (change.change === 'unchanged') return;
   await recordAudit(tx, project, principal, `${change.change} resource`, `${kind}/${name}@r${revision}`, {
     fields: change.fields,
+    because: change.because,
   });
   if (kind === 'Monitor')
     await tx.query('INSERT INTO outbox (project, topic, payload) VALUES ($1, $2, $3)', [

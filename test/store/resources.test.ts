@@ -9,6 +9,7 @@ import {
   applyResources,
   createProject,
   deleteResource,
+  getPinned,
   getResource,
   listProjects,
   listResources,
@@ -152,16 +153,59 @@ test('a Monitor that changes or goes is told through the outbox, in the transact
   expect(told).toMatchObject([message, message]);
 });
 
-test('keys of an entity stay as they are while a view with commits has them as columns', async () => {
+type View = Extract<Resource, { kind: 'FeatureView' }>;
+const sourceOf = (knownAt: string): Resource => {
+  const source = resourceOf('Source', 'flights') as Extract<Resource, { kind: 'Source' }>;
+  return { ...source, spec: { ...source.spec, knownAt } };
+};
+const activeView = (name = 'origin_hour') => getResource(db, project, 'FeatureView', name);
+
+test('an Entity that changes gives its views a revision of their own, which pins it; the earlier keys restore the earlier one', async () => {
   await apply(flights());
-  await apply([originOf('BIGINT')]);
-  await apply([originOf('VARCHAR')]);
   await commitWindow(db, commitOf(staged(1), null));
-  await expect(apply([originOf('BIGINT')])).rejects.toMatchObject({
-    ...{ code: 'resource_in_use', data: { users: ['FeatureView/origin_hour'] } },
-  });
-  // A new revision of the view has a table of its own.
-  const hourly = resourceOf('FeatureView', 'origin_hour') as Extract<Resource, { kind: 'FeatureView' }>;
-  const next: Resource = { ...hourly, spec: { ...hourly.spec, ttl: '4h' } };
-  expect(await apply([originOf('BIGINT'), next])).toMatchObject([{ change: 'restored' }, { revision: 2 }]);
+  expect(await apply([originOf('BIGINT')])).toMatchObject([
+    { kind: 'Entity', change: 'updated', revision: 2, because: [] },
+    {
+      kind: 'FeatureView',
+      name: 'origin_hour',
+      change: 'updated',
+      revision: 2,
+      fields: [],
+      because: ['Entity/origin'],
+    },
+  ]);
+  expect(await activeView()).toMatchObject({ revision: 2, pins: { 'Entity/origin': 2, 'Source/flights': 1 } });
+  const first = await getResource(db, project, 'FeatureView', 'origin_hour', 1);
+  expect((await getPinned(db, project, first, 'Entity', 'origin')).spec.keys[0]?.type).toBe('VARCHAR');
+  expect(await apply([originOf('VARCHAR')])).toMatchObject([
+    { kind: 'Entity', change: 'restored', revision: 1 },
+    { kind: 'FeatureView', change: 'restored', revision: 1, because: ['Entity/origin'] },
+  ]);
+  expect((await activeView()).hash).toBe(first.hash);
+});
+
+test('a Source that changes gives every view that reads it a revision, planned and applied alike', async () => {
+  await apply(flights());
+  const changed = sourceOf('"date" + INTERVAL 1 DAY');
+  const planned = await planResources(db, project, [changed]);
+  expect(planned.map(({ kind, name, change, revision }) => `${kind}/${name} ${change} ${revision}`)).toEqual([
+    'Source/flights updated 2',
+    'FeatureView/origin_hour updated 2',
+    'FeatureView/route_day updated 2',
+  ]);
+  expect((await activeView()).revision).toBe(1);
+  expect(await apply([changed])).toEqual(planned);
+  expect((await activeView('route_day')).revision).toBe(2);
+  // Applied together, each is listed once, in the order in which it was given.
+  const view = resourceOf('FeatureView', 'origin_hour') as View;
+  const next: Resource = { ...view, spec: { ...view.spec, ttl: '4h' } };
+  const together = await apply([next, sourceOf('"date" + INTERVAL 2 DAY')]);
+  expect(together.map(({ name, revision }) => `${name} ${revision}`)).toEqual(['origin_hour 3', 'flights 3', 'route_day 3']); // prettier-ignore
+  expect(together[0]).toMatchObject({ fields: ['ttl'], because: ['Source/flights'] });
+});
+
+test('a new description of what a view refers to is no new revision of it', async () => {
+  await apply(flights());
+  const changes = await apply([{ ...origin(), description: 'Other words.' }]);
+  expect(changes.map(({ kind, change }) => `${kind} ${change}`)).toEqual(['Entity unchanged']);
 });

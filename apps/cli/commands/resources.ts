@@ -13,6 +13,8 @@ interface Change {
   readonly change: 'created' | 'updated' | 'restored' | 'unchanged';
   readonly revision: number;
   readonly fields: readonly string[];
+  /** What it refers to and changes with it. */
+  readonly because: readonly string[];
 }
 
 interface FilesOption {
@@ -58,8 +60,8 @@ async function plan(session: Session, { filename }: FilesOption): Promise<void> 
   const planned = await session.api.post<{ changes: Change[]; problems: Problem[] }>('/plan', { resources });
   const blocks = await Promise.all(
     planned.changes.map(async (change, at) => [
-      `${signs[change.change]} ${change.kind} ${change.name} ${unsaid[change.change]}${revisionOf(change)}`,
-      ...(await changedFields(session, change, resources[at] as Resource)),
+      `${signs[change.change]} ${change.kind} ${change.name} ${unsaid[change.change]}${revisionOf(change)}${reasonOf(change)}`,
+      ...(await changedFields(session, change, resources[at])),
     ]),
   );
   const problems = planned.problems.map(
@@ -72,7 +74,11 @@ async function plan(session: Session, { filename }: FilesOption): Promise<void> 
 const revisionOf = ({ change, revision }: Change): string =>
   change === 'restored' ? ` revision ${revision}` : change === 'unchanged' ? '' : ` (revision ${revision})`;
 
-async function changedFields(session: Session, { kind, name, change }: Change, resource: Resource): Promise<string[]> {
+const reasonOf = ({ because }: Change): string => (because.length > 0 ? `, because of ${because.join(', ')}` : '');
+
+/** Views that only change with what they refer to come after what the files declare, and have no file of their own. */
+async function changedFields(session: Session, { kind, name, change }: Change, resource?: Resource): Promise<string[]> {
+  if (!resource) return [];
   if (change !== 'updated' && change !== 'restored') return [];
   const { spec } = await session.api.get<Revision>(`/resources/${kind}/${name}`);
   return differences(spec, resource.spec).map((line) => `    spec.${line}`);
@@ -86,7 +92,7 @@ async function apply(session: Session, { filename }: FilesOption): Promise<void>
   session.answer(applied, () => {
     const lines = applied.changes.map((change) => {
       const fields = change.fields.length > 0 && change.change !== 'created' ? `: ${change.fields.join(', ')}` : '';
-      return `${signs[change.change]} ${change.kind} ${change.name} ${said[change.change]}${revisionOf(change)}${fields}`;
+      return `${signs[change.change]} ${change.kind} ${change.name} ${said[change.change]}${revisionOf(change)}${fields}${reasonOf(change)}`;
     });
     return `${lines.join('\n')}\n`;
   });
