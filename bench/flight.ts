@@ -132,6 +132,8 @@ function fixedTables(tables: readonly PinnedTable[]): TableReader {
     list: () => Promise.resolve([...tables]),
     resolve: (_project, _schema, name) => Promise.resolve(find(name)),
     at: (_project, _schema, name) => Promise.resolve(find(name)),
+    promise: () => Promise.resolve(),
+    lease: () => Promise.resolve({ renew: () => Promise.resolve(), release: () => Promise.resolve() }),
     ticketKey: () => Promise.resolve(ticketKey),
   };
 }

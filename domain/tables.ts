@@ -33,6 +33,12 @@ export interface PinnedTable {
   readonly files: readonly TableFile[];
 }
 
+/** A snapshot stays readable until its lease is let go, or was not renewed in time. */
+export interface Lease {
+  renew(): Promise<void>;
+  release(): Promise<void>;
+}
+
 /** What the Flight service needs to know about the lake: names to pinned tables. */
 export interface TableReader {
   /** The newest snapshot of every table of the project, ordered by schema and name. */
@@ -44,6 +50,13 @@ export interface TableReader {
   resolve(project: ProjectName, schema: TableSchema, name: string): Promise<PinnedTable>;
   /** Exactly what a ticket pinned; throws `snapshot_unknown` when it is gone. */
   at(project: ProjectName, schema: TableSchema, name: string, revision: number, snapshot: number): Promise<PinnedTable>;
+  /** What tickets promise: garbage collection leaves these snapshots alone for so long. Throws `snapshot_collected`. */
+  promise(tables: readonly PinnedTable[], forMs: number): Promise<void>;
+  /** For a stream: as long as it is renewed every `forMs`, the snapshot stays. Throws `snapshot_collected`. */
+  lease(
+    table: Pick<PinnedTable, 'project' | 'schema' | 'name' | 'revision' | 'snapshot'>,
+    forMs: number,
+  ): Promise<Lease>;
   /** The key that signs tickets, at least 32 bytes; the same for every process and after every restart. */
   ticketKey(): Promise<Buffer>;
 }

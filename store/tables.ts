@@ -5,6 +5,7 @@ import { instant } from '../domain/instants.js';
 import { sha256 } from '../domain/json.js';
 import type { PinnedTable, TableColumn, TableFile, TableReader, TableSchema } from '../domain/tables.js';
 import { only, type Database } from './db.js';
+import { leaseSnapshot, promiseSnapshots } from './leases.js';
 import { requireProject } from './resources.js';
 import { snapshotAt } from './time-travel.js';
 
@@ -32,6 +33,8 @@ export function tables(db: Database): TableReader {
       if (time === undefined) return pin(db, project, table, known(table, snapshot ?? table.snapshot));
       return pin(db, project, table, await snapshotAt(db, { project, ...table }, time));
     },
+    promise: (pinned, forMs) => promiseSnapshots(db, pinned, forMs),
+    lease: (ref, forMs) => leaseSnapshot(db, ref, 'stream', forMs),
     async ticketKey() {
       await db.query('INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
         'flight_tickets',

@@ -18,6 +18,7 @@ import { projectNamed, schemaNamed, tableNameOf } from './descriptor.js';
 import { grpcFailure } from './failures.js';
 import { writeFrames } from './framing.js';
 import { flightInfo, listedFlightInfo } from './info.js';
+import { holding } from './leases.js';
 import type { Criteria, FlightDescriptor, FlightInfo, Ticket } from './protocol.js';
 import type { Tickets } from './ticket.js';
 
@@ -69,16 +70,19 @@ export function flightHandlers(deps: FlightDeps): UntypedServiceImplementation {
       void (async () => {
         const expression = call.request.expression.toString();
         const schema = expression === '' ? undefined : schemaNamed(expression);
-        for (const table of await tables.list(projectNamed(projectOf(call.metadata)), schema))
-          call.write(listedFlightInfo(table, reader, tickets));
+        const listed = await tables.list(projectNamed(projectOf(call.metadata)), schema);
+        await tables.promise(listed, tickets.lifetimeMs);
+        for (const table of listed) call.write(listedFlightInfo(table, reader, tickets));
         call.end();
       })().catch((error: unknown) => call.emit('error', grpcFailure(error, log)))) satisfies handleServerStreamingCall<
       Criteria,
       FlightInfo
     >,
-    GetFlightInfo: unary(async (descriptor: FlightDescriptor, metadata) =>
-      flightInfo(await find({ descriptor, metadata }), descriptor, reader, tickets),
-    ),
+    GetFlightInfo: unary(async (descriptor: FlightDescriptor, metadata) => {
+      const table = await find({ descriptor, metadata });
+      await tables.promise([table], tickets.lifetimeMs);
+      return flightInfo(table, descriptor, reader, tickets);
+    }),
     GetSchema: unary(async (descriptor: FlightDescriptor, metadata) => ({
       schema: encapsulated(reader.schema((await find({ descriptor, metadata })).columns)),
     })),
@@ -102,7 +106,8 @@ function handshake(call: ServerDuplexStream<unknown, unknown>): void {
   call.on('end', () => call.end(token));
 }
 
-function doGetHandler({ tables, reader, tickets, log, lakeRoot, limits, stopping }: FlightDeps) {
+function doGetHandler(deps: FlightDeps) {
+  const { tables, reader, tickets, log, lakeRoot, limits, stopping } = deps;
   let open = 0;
 
   /** The schema comes first, also when there are no rows. */
@@ -115,15 +120,19 @@ function doGetHandler({ tables, reader, tickets, log, lakeRoot, limits, stopping
   async function send(call: ServerWritableStream<Ticket, Buffer>): Promise<void> {
     const cancelled = new AbortController();
     call.on('cancelled', () => cancelled.abort());
-    const { project, schema, name, revision, snapshot } = tickets.open(call.request.ticket);
+    const pinned = tickets.open(call.request.ticket);
+    const { project, schema, name, revision, snapshot } = pinned;
     if (open >= limits.streamsMax)
       throw new DomainError('streams_exhausted', `${open} streams are open, which is the limit.`, { open });
     open++;
     const started = Date.now();
     try {
-      const table = await tables.at(project, schema, name, revision, snapshot);
-      const signal = AbortSignal.any([cancelled.signal, stopping]);
-      await writeFrames(call, batchesOf(table, signal), limits.idleMs, signal);
+      const table = await holding(deps, pinned, async () => {
+        const found = await tables.at(project, schema, name, revision, snapshot);
+        const signal = AbortSignal.any([cancelled.signal, stopping]);
+        await writeFrames(call, batchesOf(found, signal), limits.idleMs, signal);
+        return found;
+      });
       log.debug('sent', { project, schema, name, revision, snapshot, rows: table.rows, ms: Date.now() - started });
     } catch (error) {
       throw stopping.aborted ? new DomainError('service_stopping', 'The stream was cut.', {}, { cause: error }) : error;

@@ -17,6 +17,8 @@ const TicketContent = z.strictObject({
 export type TicketContent = z.infer<typeof TicketContent>;
 
 export interface Tickets {
+  /** From signing to expiry. */
+  readonly lifetimeMs: number;
   sign(table: PinnedTable): Buffer;
   /** Throws `ticket_invalid` or `ticket_expired`. */
   open(ticket: Uint8Array): TicketContent;
@@ -31,6 +33,7 @@ const ticketBytesMax = 4096;
 export function createTickets(key: Buffer, lifetimeMs = ticketLifetimeMs, now: () => number = Date.now): Tickets {
   const macOf = (content: Uint8Array) => createHmac('sha256', key).update(content).digest();
   return {
+    lifetimeMs,
     sign({ project, schema, name, revision, snapshot }) {
       const content: TicketContent = { project, schema, name, revision, snapshot, expiresAt: now() + lifetimeMs };
       const text = Buffer.from(JSON.stringify(content));

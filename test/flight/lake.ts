@@ -94,6 +94,8 @@ function memoryTables(tables: readonly PinnedTable[]): TableReader {
       if (!found) throw new DomainError('snapshot_unknown', `"${name}" has no snapshot ${snapshot}.`, { name });
       return found;
     },
+    promise: () => Promise.resolve(),
+    lease: () => Promise.resolve({ renew: () => Promise.resolve(), release: () => Promise.resolve() }),
     ticketKey: () => Promise.resolve(Buffer.alloc(32, 7)),
   };
 }
