@@ -9,7 +9,7 @@ import type { Revision } from '../domain/resources.js';
 import type { PinnedTable } from '../domain/tables.js';
 import type { Session } from '../lake/duckdb.js';
 import { filesRelation, nameFeatures, type JoinView } from '../lake/point-in-time.js';
-import { getResource } from '../store/resources.js';
+import { getPinned, getResource } from '../store/resources.js';
 import { isDistinct, windowHeads } from '../store/snapshots.js';
 import { tables } from '../store/tables.js';
 import { requireCovered } from './coverage.js';
@@ -111,7 +111,7 @@ async function stateOf(
   if (pins && !pin) throw new DomainError('internal', `The view "${name}" is joined, but not pinned.`, { view: name });
   const view = await getResource(db, project, 'FeatureView', name, pin?.revision);
   const { spec, revision } = view;
-  const entity = spec.entity === undefined ? null : await getResource(db, project, 'Entity', spec.entity);
+  const entity = spec.entity === undefined ? null : await getPinned(db, project, view, 'Entity', spec.entity);
   const ref = { project, schema: 'features' as const, name, revision };
   const table = pin
     ? await tables(db).at(project, 'features', name, revision, pin.snapshot)
