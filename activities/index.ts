@@ -2,6 +2,7 @@ import { datasetActivities } from './datasets.js';
 import type { Dependencies } from './dependencies.js';
 import { deploymentActivities } from './deployment.js';
 import { evaluationActivities } from './evaluation.js';
+import { explainActivities } from './explain.js';
 import { featureActivities } from './features.js';
 import { inferenceActivities } from './inference.js';
 import { monitoringActivities } from './monitoring.js';
@@ -13,6 +14,7 @@ import { trainingActivities } from './training.js';
 export const createActivities = (dependencies: Dependencies) => ({
   ...resourceActivities(dependencies),
   ...featureActivities(dependencies),
+  ...explainActivities(dependencies),
   ...datasetActivities(dependencies),
   ...trainingActivities(dependencies),
   ...evaluationActivities(dependencies),

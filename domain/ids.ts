@@ -32,6 +32,8 @@ export const shortInstant = (instant: Instant): string => instant.replace(/\.000
 export const workflowIds = {
   materialize: (project: ProjectName, view: string, revision: number, start: Instant, end: Instant) =>
     `materialize/${project}/${view}@r${revision}/${shortInstant(start)}/${shortInstant(end)}`,
+  explain: (project: ProjectName, view: string, revision: number, question: string) =>
+    `explain/${project}/${view}@r${revision}/${question.slice(0, 32)}`,
   trainingSet: (project: ProjectName, model: string, revision: number, asOf: Instant) =>
     `dataset/${project}/${model}@r${revision}/${shortInstant(asOf)}`,
   train: (project: ProjectName, model: string, revision: number, asOf: Instant) =>

@@ -1,4 +1,5 @@
 export { checkResources } from './resources.js';
+export { explainValue } from './explain.js';
 export { materializeView } from './features.js';
 export { buildTrainingSet, trainModel } from './training.js';
 export { evaluateRun } from './evaluation.js';

@@ -3,6 +3,7 @@ import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
 import type { Database } from '../../store/db.js';
 import type { Logger } from '../log.js';
 import { DeploymentController } from './deployment.controller.js';
+import { ExplainController } from './explain.controller.js';
 import { FeaturesController } from './features.controller.js';
 import { HealthController } from './health.controller.js';
 import { IdempotencyInterceptor } from './idempotency.interceptor.js';
@@ -38,6 +39,7 @@ export class ApiModule {
         ProjectsController,
         ResourcesController,
         FeaturesController,
+        ExplainController,
         TrainingController,
         ModelsController,
         DeploymentController,

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { projectRoot } from '../config.js';
 import { registerDev } from './commands/dev.js';
 import { registerDoctor } from './commands/doctor.js';
+import { registerExplain } from './commands/explain.js';
 import { registerGet } from './commands/get.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerLabels } from './commands/labels.js';
@@ -22,6 +23,7 @@ const registrations: readonly ((program: Command) => void)[] = [
   registerWork,
   registerLabels,
   registerInspect,
+  registerExplain,
 ];
 
 const { version } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { version: string };

@@ -29,6 +29,16 @@ const examples: Examples = {
     { project, view: 'place_day', revision: 1, ...window, principal },
     { windows: 7, committed: 2, unchanged: 5, rows: 8, bytes: 900, snapshot: 9, reason: '2 reached by changed rows' },
   ],
+  explainValue: [
+    { project, view: 'place_day', revision: 1, feature: 'mean', key: { place: 'place-1' }, at: asOf },
+    {
+      ...{ view: 'place_day', revision: 1, definition: sha256('view'), feature: 'mean', type: 'DOUBLE', snapshot: 9 },
+      ...{ key: { place: 'place-1' }, at: asOf, value: null, status: 'NOT_FOUND', bitemporal: false, winner: null },
+      ...{ ttl: { declared: '3d', state: 'no value', until: null }, origin: null, missing: [], sources: [] },
+      ...{ sourcesState: null, others: [], online: null },
+      counts: { won: 0, future: 0, not_yet_known: 0, older: 0, known_earlier: 0, tie: 0 },
+    },
+  ],
   buildTrainingSet: [
     { ...run, principal },
     { name: 'risk_r1_20010115', rowHash: sha256('rows'), rows: 1396 },

@@ -1,0 +1,49 @@
+import type { Lane, Window } from '../domain/features.js';
+import type { Instant } from '../domain/ids.js';
+import type { Queries } from './db.js';
+import type { TableRef } from './snapshots.js';
+
+/** A file that a snapshot shows. */
+export interface ShownFile {
+  readonly key: string;
+  readonly sha256: string;
+  readonly rows: number;
+  readonly lane: Lane;
+}
+
+/** A commit as those want to see it who ask where a row came from. */
+export interface CommitOrigin {
+  readonly window: Window;
+  readonly commit: number;
+  readonly snapshot: number;
+  readonly committedAt: Instant;
+  readonly workflowId: string;
+  readonly principal: string;
+  readonly sourceFingerprint: string;
+}
+
+export async function shownFiles(db: Queries, table: TableRef, snapshot: number): Promise<ShownFile[]> {
+  return db.query<ShownFile>(
+    `SELECT key, sha256, rows, lane FROM files
+     WHERE project = $1 AND schema = $2 AND name = $3 AND revision = $4 AND begin_snapshot <= $5 AND (end_snapshot IS NULL OR end_snapshot > $5)
+     ORDER BY window_start, lane DESC, key`,
+    [table.project, table.schema, table.name, table.revision, snapshot],
+  );
+}
+
+/** The commit that a snapshot shows of the window and lane that an instant lies in. */
+export async function commitAt(
+  db: Queries,
+  table: TableRef,
+  { snapshot, lane, at }: { snapshot: number; lane: Lane; at: Instant },
+): Promise<CommitOrigin | null> {
+  const [row] = await db.query<CommitOrigin & Window>(
+    `SELECT window_start AS start, window_end AS "end", id AS commit, snapshot, committed_at AS "committedAt", workflow_id AS "workflowId", principal, source_fingerprint AS "sourceFingerprint"
+     FROM commits WHERE project = $1 AND schema = $2 AND name = $3 AND revision = $4 AND snapshot <= $5 AND lane = $6 AND window_start <= $7 AND window_end > $7
+     ORDER BY id DESC LIMIT 1`,
+    [table.project, table.schema, table.name, table.revision, snapshot, lane, at],
+  );
+  if (!row) return null;
+  const { start, end, ...rest } = row;
+  return { ...rest, window: { start, end } };
+}
