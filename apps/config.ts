@@ -18,6 +18,8 @@ interface Setting<Schema extends z.ZodType> {
   readonly defaultNote?: string;
   readonly description: string;
   readonly example: string;
+  /** A mistake in it is told without its value. */
+  readonly secret?: true;
 }
 
 const setting = <Schema extends z.ZodType>(row: Setting<Schema>): Setting<Schema> => row;
@@ -95,6 +97,7 @@ export const settings = {
     defaultNote: '`eider dev` starts its own PostgreSQL',
     description: 'The PostgreSQL database that everything is remembered in.',
     example: 'postgresql://eider:secret@db.example:5432/eider',
+    secret: true,
   }),
   TEMPORAL_ADDRESS: setting({
     schema: hostAndPort.nullable(),
@@ -119,8 +122,9 @@ export const settings = {
     schema: text.nullable(),
     default: null,
     defaultNote: 'the current folder and Eider’s own',
-    description: 'The folders that source files may lie in, separated as in PATH.',
-    example: '/data/flights:/data/weather',
+    description:
+      'The folders that source files may lie in, separated as in PATH; s3://BUCKET and s3://BUCKET/PREFIX stand for objects.',
+    example: '/data/flights:s3://warehouse/weather',
   }),
   EIDER_CONNECTIONS: setting({
     schema: connections,
@@ -128,6 +132,48 @@ export const settings = {
     description:
       'PostgreSQL databases that Sources may read, as JSON: their names, and their URLs with a user who may only read.',
     example: '{"shop": "postgresql://reader:secret@db.example:5432/shop"}',
+    secret: true,
+  }),
+  EIDER_EXTENSIONS: setting({
+    schema: text.nullable(),
+    default: null,
+    defaultNote: 'DuckDB’s own folder, then a download, then pip, both into EIDER_CACHE',
+    description:
+      'A folder with the extensions of DuckDB (NAME.duckdb_extension) that sources of S3, PostgreSQL, Delta, Iceberg and DuckLake need.',
+    example: '/opt/duckdb/extensions',
+  }),
+  EIDER_S3_ENDPOINT: setting({
+    schema: urlOf('http', 'https').nullable(),
+    default: null,
+    defaultNote: 'that of AWS in AWS_REGION',
+    description: 'The S3-compatible server of s3:// paths; its buckets are part of the path, not of the host name.',
+    example: 'http://minio.example:9000',
+  }),
+  AWS_REGION: setting({
+    schema: text,
+    default: 'us-east-1',
+    description: 'The region of s3:// paths.',
+    example: 'eu-central-1',
+  }),
+  AWS_ACCESS_KEY_ID: setting({
+    schema: text.nullable(),
+    default: null,
+    description: 'The key for s3:// paths; it need only list and read.',
+    example: 'AKIAIOSFODNN7EXAMPLE',
+  }),
+  AWS_SECRET_ACCESS_KEY: setting({
+    schema: text.nullable(),
+    default: null,
+    description: 'The secret of AWS_ACCESS_KEY_ID.',
+    example: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+    secret: true,
+  }),
+  AWS_SESSION_TOKEN: setting({
+    schema: text.nullable(),
+    default: null,
+    description: 'The token of temporary keys.',
+    example: 'IQoJb3JpZ2luX2VjEXAMPLE',
+    secret: true,
   }),
   EIDER_TRAINERS: setting({
     schema: text.nullable(),
@@ -231,6 +277,14 @@ export function loadConfig(environment: Environment = process.env, folder: strin
     },
     roots: rootsOf(values.EIDER_ROOTS, folder),
     connections: values.EIDER_CONNECTIONS as Readonly<Record<string, string>>,
+    extensions: values.EIDER_EXTENSIONS === null ? null : resolve(folder, values.EIDER_EXTENSIONS),
+    s3: {
+      endpoint: values.EIDER_S3_ENDPOINT,
+      region: values.AWS_REGION,
+      accessKeyId: values.AWS_ACCESS_KEY_ID,
+      secretAccessKey: values.AWS_SECRET_ACCESS_KEY,
+      sessionToken: values.AWS_SESSION_TOKEN,
+    },
     trainers: values.EIDER_TRAINERS === null ? join(projectRoot, 'trainers') : resolve(folder, values.EIDER_TRAINERS),
     urls: { api: values.EIDER_URL, flight: values.EIDER_FLIGHT_URL },
     python: values.EIDER_PYTHON,
@@ -252,8 +306,9 @@ function failpointsOf(given: string | null, environment: Environment): string {
 
 function rootsOf(given: string | null, folder: string): readonly string[] {
   if (given === null) return [...new Set([resolve(folder), projectRoot])];
-  const roots = given.split(delimiter).filter(Boolean);
-  return roots.map((root) => resolve(folder, root));
+  // The colon of s3:// separates nothing.
+  const roots = given.split(delimiter === ':' ? /:(?!\/\/)/ : delimiter).filter(Boolean);
+  return roots.map((root) => (root.startsWith('s3://') ? root.replace(/\/+$/, '') : resolve(folder, root)));
 }
 
 /** The database of a process that cannot work without one; throws `config_invalid`. */
@@ -264,10 +319,11 @@ export function databaseUrl(config: Config): string {
 
 function readSettings(environment: Environment): Values {
   const mistakes: string[] = [];
-  const values = Object.entries(settings).map(([name, { schema, default: fallback }]) => {
+  const values = Object.entries(settings).map(([name, row]: [string, Setting<z.ZodType>]) => {
+    const { schema, default: fallback, secret } = row;
     const given = environment[name] || null;
     const result = schema.safeParse(given ?? fallback);
-    if (!result.success) mistakes.push(`${name} "${given}" ${result.error.issues[0]?.message}`);
+    if (!result.success) mistakes.push(`${name}${secret ? '' : ` "${given}"`} ${result.error.issues[0]?.message}`);
     return [name, result.data];
   });
   if (mistakes.length > 0) throw new DomainError('config_invalid', `${mistakes.join('; ')}.`, { mistakes });

@@ -82,6 +82,10 @@ export const errorTable = {
   // Data and files.
   source_missing: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'The source file does not exist.', help: 'Check the path of the Source resource; it resolves against its YAML file.' },
   source_unreadable: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'The source cannot be read.', help: 'The message is DuckDB’s; replace the corrupt file and run again.' },
+  source_unreachable: { ...unavailable, title: 'The server that holds the source does not answer.', help: 'Check that it runs, and its address in EIDER_CONNECTIONS or EIDER_S3_ENDPOINT; the step tries again by itself.' },
+  source_schema_changed: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'The files of the source do not have the same columns.', help: 'Mend the file, or declare the source’s columns: then what a file lacks is NULL in its rows.' },
+  connection_unknown: { ...invalid, title: 'The Source names a PostgreSQL database that this server does not know.', help: 'Add its name and URL to EIDER_CONNECTIONS, and start the worker again.' },
+  extension_missing: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'A DuckDB extension that the format of the source needs is not there.', help: 'Put the file of the extension into a folder and name that in EIDER_EXTENSIONS; eider doctor shows which there are.' },
   source_changed: { ...unavailable, title: 'The source changed while it was being read.', help: 'The step plans again by itself.' },
   object_missing: { http: 500, grpc: 'INTERNAL', retry: false, title: 'A committed file is missing from the lake.', help: 'Restore it from a backup.' },
   object_corrupt: { http: 500, grpc: 'INTERNAL', retry: false, title: 'A committed file does not match its recorded hash.', help: 'Restore it from a backup.' },
