@@ -39,6 +39,16 @@ export interface OnlineView {
 /** The physical table of a generation. */
 export const tableOf = (id: number): string => `online.g${id}`;
 
+/** An online table without its index, which is made when the rows are there. */
+export const createHeap = (id: number): string =>
+  `CREATE TABLE ${tableOf(id)} (key text NOT NULL, event_time timestamptz NOT NULL, known_at timestamptz NOT NULL, sequence bigint NOT NULL, features text NOT NULL)`;
+export const addIndex = (id: number): string => `ALTER TABLE ${tableOf(id)} ADD PRIMARY KEY (key)`;
+
+export async function createTable(tx: Queries, id: number): Promise<void> {
+  await tx.query(createHeap(id));
+  await tx.query(addIndex(id));
+}
+
 export async function onlineView(db: Queries, project: ProjectName, view: string): Promise<OnlineView> {
   const [row] = await db.query<OnlineView>(
     'SELECT live, previous, number, sequence FROM online_views WHERE project = $1 AND view = $2',

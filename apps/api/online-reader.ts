@@ -1,8 +1,14 @@
 import { DomainError } from '../../domain/errors.js';
 import type { Instant, ProjectName } from '../../domain/ids.js';
+import { fromMicros } from '../../domain/instants.js';
 import type { Join } from '../../domain/names.js';
-import type { OnlineAnswer, OnlineValue } from '../../domain/online.js';
+import type { OnlineAnswer, OnlineColumn, OnlineGeneration, OnlineValue } from '../../domain/online.js';
+import { joinedViews, type JoinedView } from '../../domain/references.js';
 import type { Database } from '../../store/db.js';
+import { liveGeneration, readRows, type Generation, type OnlineRow } from '../../store/online.js';
+import { shapeOf } from '../../store/online-shapes.js';
+import { getResource } from '../../store/resources.js';
+import { answerColumns, keysOf, lengthOf } from './online-answer.js';
 
 /** What is read: features, a FeatureService or both, for entities given as columns of equal length. */
 export interface OnlineQuestion {
@@ -20,11 +26,104 @@ export interface OnlineQuestion {
   readonly unpublished?: 'refuse' | 'empty';
 }
 
+/** How long a FeatureService is believed to be what it was; pointers are looked at in every read. */
+const serviceMs = 1_000;
+const cachedMax = 1_000;
+export const featuresMax = 1_000;
+const valuesMax = 500_000;
+const attemptsMax = 20;
+
+type Live = Pick<Generation, 'generation' | 'revision' | 'shape' | 'view'> & { readonly stored: Generation | null };
+
 /** Reads the online store. All rows of one view in an answer come from one generation. */
 export class OnlineReader {
+  private readonly generations = new Map<string, Generation>();
+  private readonly services = new Map<string, { until: number; features: readonly string[]; joins: readonly Join[] }>();
+
   constructor(private readonly db: Database) {}
 
   async read(project: ProjectName, question: OnlineQuestion): Promise<OnlineAnswer> {
-    throw new DomainError('not_implemented', 'Not yet.', { project, question, pool: typeof this.db });
+    const { features, joins } = await this.selection(project, question);
+    const count = lengthOf(question.entities);
+    requireWithin('features', features.length, featuresMax);
+    requireWithin('entities times features', count * features.length, valuesMax);
+    const views = joinedViews(features, joins);
+    const answers = await Promise.all(views.map((view) => this.readView(project, view, question, count)));
+    const columns = new Map(answers.flatMap((answer) => answer.columns.map((column) => [column.ref, column])));
+    const generations = new Map(answers.map(({ generation }) => [generation.view, generation]));
+    return {
+      columns: features.map((ref) => columns.get(ref) as OnlineColumn),
+      generations: [...generations.values()],
+    };
   }
+
+  private async readView(
+    project: ProjectName,
+    joined: JoinedView,
+    question: OnlineQuestion,
+    count: number,
+  ): Promise<{ columns: OnlineColumn[]; generation: OnlineGeneration }> {
+    for (let attempt = 1; ; attempt++) {
+      const live = await this.live(project, joined.view, question.unpublished ?? 'refuse');
+      const keys = keysOf(joined, live.shape, question.entities, count);
+      const wanted = [...new Set(keys)].filter((key): key is string => key !== null);
+      const rows: OnlineRow[] | null = live.stored ? await readRows(this.db, project, live.stored, wanted) : [];
+      if (rows !== null) {
+        const asked = { at: question.asOf ?? now(), asOf: question.asOf, expired: question.expired ?? 'null' } as const;
+        const { view, revision, generation } = live;
+        return {
+          columns: answerColumns(joined, live.shape, keys, rows, asked),
+          generation: { view, revision, generation },
+        };
+      }
+      // The pointer moved between two looks at it.
+      this.generations.delete(`${project}/${joined.view}`);
+      if (attempt === attemptsMax)
+        throw new DomainError('generation_moved', `The live generation of "${joined.view}" changes all the time.`);
+    }
+  }
+
+  private async live(project: ProjectName, view: string, unpublished: 'refuse' | 'empty'): Promise<Live> {
+    const cached = this.generations.get(`${project}/${view}`);
+    if (cached) return { ...cached, stored: cached };
+    const found = await liveGeneration(this.db, project, view);
+    if (found) {
+      if (this.generations.size >= cachedMax) this.generations.clear();
+      this.generations.set(`${project}/${view}`, found);
+      return { ...found, stored: found };
+    }
+    const declared = await getResource(this.db, project, 'FeatureView', view);
+    if (unpublished === 'refuse')
+      throw new DomainError('view_not_online', `Nothing of the view "${view}" is online.`, { view });
+    const shape = await shapeOf(this.db, project, declared);
+    return { view, revision: declared.revision, generation: 0, shape, stored: null };
+  }
+
+  private async selection(
+    project: ProjectName,
+    { features = [], service, joins = [] }: OnlineQuestion,
+  ): Promise<{ features: readonly string[]; joins: readonly Join[] }> {
+    const of = service === undefined ? { features: [], joins: [] } : await this.service(project, service);
+    const all = [...of.joins, ...joins];
+    const twice = all.find(({ name }, at) => all.findIndex((one) => one.name === name) < at);
+    if (twice) throw new DomainError('join_invalid', `Two joins are called "${twice.name}".`, { join: twice.name });
+    return { features: [...new Set([...of.features, ...features])], joins: all };
+  }
+
+  private async service(project: ProjectName, name: string) {
+    const cached = this.services.get(`${project}/${name}`);
+    if (cached && cached.until > performance.now()) return cached;
+    const { spec } = await getResource(this.db, project, 'FeatureService', name);
+    const found = { until: performance.now() + serviceMs, features: spec.features, joins: spec.joins };
+    if (this.services.size >= cachedMax) this.services.clear();
+    this.services.set(`${project}/${name}`, found);
+    return found;
+  }
+}
+
+const now = (): Instant => fromMicros(Date.now() * 1000);
+
+function requireWithin(what: string, count: number, max: number): void {
+  if (count > max)
+    throw new DomainError('request_too_large', `${count} ${what} are asked; at most ${max} are answered.`);
 }

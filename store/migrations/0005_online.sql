@@ -17,6 +17,8 @@ CREATE TABLE online_generations (
   status text NOT NULL CHECK (status IN ('building', 'loaded', 'live', 'retired', 'dropped')),
   rows bigint,
   row_hash text,
+  -- The pointer's number when it was planned: it may only be flipped if nobody moved the pointer since.
+  planned_on bigint NOT NULL,
   -- The execution that publishes: a repeat of its first step finds what that made.
   made_by text NOT NULL UNIQUE,
   workflow_id text NOT NULL,
