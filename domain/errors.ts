@@ -67,6 +67,7 @@ export const errorTable = {
 
   // The state of things forbids it now.
   workflow_open_with_other_input: { ...conflict, title: 'The same work is open with another input.', help: 'Wait for it or cancel it, then start again.' },
+  control_refused: { ...conflict, title: 'The workflow cannot be paused, resumed or cancelled now.', help: 'GET /workflows/ID shows its state; only work in batches can be paused.' },
   rollout_open: { ...conflict, title: 'Another rollout of this endpoint is open.', help: 'Wait for it or cancel it.' },
   generation_moved: { ...conflict, title: 'Somebody else changed this in between.', help: 'Read it again and decide anew.' },
   fence_superseded: { ...conflict, title: 'A newer attempt of this run has taken over.', help: 'Nothing to do: the newer attempt carries on.' },
@@ -77,6 +78,7 @@ export const errorTable = {
   push_id_reused: { ...invalid, title: 'The id belongs to a push of other rows.', help: 'Use a new id for new rows.' },
   pushed_row_invalid: { ...invalid, title: 'A pushed row does not fit the columns of its view.', help: 'The message names row and column; eider describe FeatureView VIEW shows the columns.' },
   features_not_materialized: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'A feature view lacks windows that are needed.', help: 'eider materialize VIEW --start … --end … first.' },
+  expectation_failed: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'Windows break an expectation of their view, and were not committed.', help: 'eider get expectations VIEW names the rows; mend the source or the view, then materialize again.' },
   table_columns_changed: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'The table was committed with other columns.', help: 'Apply a new revision of the Model or FeatureView that makes it: each has a table of its own.' },
 
   // Data and files.
