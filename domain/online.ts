@@ -15,6 +15,8 @@ export type KeyValues = readonly OnlineValue[];
 export interface OnlineColumn {
   /** As it was asked, `view:feature`. */
   readonly ref: string;
+  /** DuckDB's name of the values' type. */
+  readonly type: string;
   readonly values: readonly OnlineValue[];
   readonly statuses: readonly OnlineStatus[];
   /** Null where nothing was found. */

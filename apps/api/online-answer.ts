@@ -88,13 +88,14 @@ export function answerColumns(
   const plain = entities.map((one) => statusOf(one));
   return features.map((feature) => {
     const at = shape.features.findIndex((one) => one.name === feature);
-    if (at < 0) throw unknownFeature(view, feature, shape);
+    const column = shape.features[at];
+    if (!column) throw unknownFeature(view, feature, shape);
     const values = entities.map((one) => (one === null ? null : (one.values[at] as OnlineValue)));
     const hasNulls = entities.some((one, row) => one !== null && !one.expired && values[row] === null);
     const statuses = hasNulls ? entities.map((one, row) => statusOf(one, values[row])) : plain;
     const shown =
       asked.expired === 'value' ? values : values.map((value, row) => (entities[row]?.expired ? null : value));
-    return { ref: `${name}:${feature}`, values: shown, statuses, eventTimes };
+    return { ref: `${name}:${feature}`, type: column.type, values: shown, statuses, eventTimes };
   });
 }
 
