@@ -18,6 +18,10 @@ export interface Engine {
 
 export interface Session {
   readonly connection: DuckDBConnection;
+  /** Aborts with the work that the session is for. */
+  readonly signal: AbortSignal | undefined;
+  /** Done when the session ends, whatever comes of it; the last one first. */
+  atEnd(cleanUp: () => Promise<void>): void;
   /** Runs to the end; an error of DuckDB is a `query_failed` with its sentence. */
   run(sql: string, values?: Record<string, DuckDBValue>): Promise<void>;
   /** The result, chunk by chunk. It was read whole before: an error cannot hide behind a short stream. */
@@ -58,12 +62,14 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     async session(work, signal) {
       const connection = await instance.connect();
       const interrupt = () => connection.interrupt();
+      const cleanUps: (() => Promise<void>)[] = [];
       signal?.addEventListener('abort', interrupt);
       try {
         if (signal?.aborted) throw new DomainError('cancelled', 'Cancelled before it began.');
-        return await work(sessionOf(connection, signal));
+        return await work(sessionOf(connection, cleanUps, signal));
       } finally {
         signal?.removeEventListener('abort', interrupt);
+        for (const cleanUp of cleanUps.reverse()) await cleanUp();
         connection.closeSync();
       }
     },
@@ -71,7 +77,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   };
 }
 
-function sessionOf(connection: DuckDBConnection, signal?: AbortSignal): Session {
+function sessionOf(
+  connection: DuckDBConnection,
+  cleanUps: (() => Promise<void>)[],
+  signal: AbortSignal | undefined,
+): Session {
   const guarded = async <Result>(sql: string, work: () => Promise<Result>): Promise<Result> => {
     try {
       return await work();
@@ -82,6 +92,8 @@ function sessionOf(connection: DuckDBConnection, signal?: AbortSignal): Session 
   };
   return {
     connection,
+    signal,
+    atEnd: (cleanUp) => void cleanUps.push(cleanUp),
     run: (sql, values) => guarded(sql, async () => void (await connection.run(sql, values))),
     chunks: (sql) => guarded(sql, () => connection.run(sql)),
     rows: <Row extends object>(sql: string, values?: Record<string, DuckDBValue>) =>
