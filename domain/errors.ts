@@ -75,6 +75,8 @@ export const errorTable = {
   training_set_one_class: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'All labels of a split are equal.', help: 'Choose a longer history; a classifier needs both classes.' },
   view_not_online: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'The feature view has nothing online yet.', help: 'eider publish VIEW loads it from what is materialized; eider push VIEW begins it with rows.' },
   generation_none_older: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'There is no older generation to go back to.', help: 'eider get generations VIEW lists what there is; one older generation is kept, until the next publish or roll-back.' },
+  push_source_unknown: { ...invalid, title: 'There is no feature view of this name to push to.', help: 'push_source_name is the name of a FeatureView; eider get FeatureView lists them.' },
+  materialization_running: { ...conflict, title: 'The feature view is being materialized and published already.', help: 'Wait for it, or send force=true, which ends it and starts anew.' },
   push_id_reused: { ...invalid, title: 'The id belongs to a push of other rows.', help: 'Use a new id for new rows.' },
   pushed_row_invalid: { ...invalid, title: 'A pushed row does not fit the columns of its view.', help: 'The message names row and column; eider describe FeatureView VIEW shows the columns.' },
   features_not_materialized: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'A feature view lacks windows that are needed.', help: 'eider materialize VIEW --start … --end … first.' },
