@@ -1,3 +1,4 @@
+import { compactionActivities } from './compaction.js';
 import { datasetActivities } from './datasets.js';
 import type { Dependencies } from './dependencies.js';
 import { deploymentActivities } from './deployment.js';
@@ -7,6 +8,7 @@ import { featureActivities } from './features.js';
 import { inferenceActivities } from './inference.js';
 import { monitoringActivities } from './monitoring.js';
 import { resourceActivities } from './resources.js';
+import { retentionActivities } from './retention.js';
 import { scoringActivities } from './scoring.js';
 import { trainingActivities } from './training.js';
 
@@ -14,6 +16,8 @@ import { trainingActivities } from './training.js';
 export const createActivities = (dependencies: Dependencies) => ({
   ...resourceActivities(dependencies),
   ...featureActivities(dependencies),
+  ...compactionActivities(dependencies),
+  ...retentionActivities(dependencies),
   ...explainActivities(dependencies),
   ...datasetActivities(dependencies),
   ...trainingActivities(dependencies),

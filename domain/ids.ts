@@ -34,8 +34,15 @@ export const workflowIds = {
     `materialize/${project}/${view}@r${revision}/${shortInstant(start)}/${shortInstant(end)}`,
   explain: (project: ProjectName, view: string, revision: number, question: string) =>
     `explain/${project}/${view}@r${revision}/${question.slice(0, 32)}`,
+  compact: (project: ProjectName, view: string, revision: number) => `compact/${project}/${view}@r${revision}`,
+  collect: (project: ProjectName) => `gc/${project}`,
+  erase: (project: ProjectName, erasure: string) => `erase/${project}/${erasure}`,
   trainingSet: (project: ProjectName, model: string, revision: number, asOf: Instant) =>
     `dataset/${project}/${model}@r${revision}/${shortInstant(asOf)}`,
+  dataset: (project: ProjectName, name: string) => `dataset/${project}/${name}`,
+  verify: (project: ProjectName, name: string) => `verify/${project}/${name}`,
+  recreate: (project: ProjectName, name: string) => `recreate/${project}/${name}`,
+  spine: (project: ProjectName, spine: Sha256) => `spine/${project}/${spine}`,
   train: (project: ProjectName, model: string, revision: number, asOf: Instant) =>
     `train/${project}/${model}@r${revision}/${shortInstant(asOf)}`,
   evaluate: (project: ProjectName, run: RunId) => `evaluate/${project}/${run}`,

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
-import { copyFile, link, mkdir, open, readFile, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { copyFile, link, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
 import { DomainError } from '../domain/errors.js';
 import type { Sha256 } from '../domain/ids.js';
 
@@ -18,6 +18,14 @@ export interface Objects {
   adopt(key: string, file: string): Promise<{ bytes: number; sha256: Sha256 }>;
   read(key: string): Promise<Buffer>;
   remove(key: string): Promise<void>;
+  /** Everything under a prefix that ends between two parts of a key, staged or not; nothing when there is nothing. */
+  list(prefix: string): Promise<ObjectEntry[]>;
+}
+
+export interface ObjectEntry {
+  readonly key: string;
+  readonly bytes: number;
+  readonly modifiedMs: number;
 }
 
 const keyPattern = /^(?!.*\.\.)[A-Za-z0-9_@.:=-]+(\/[A-Za-z0-9_@.:=-]+)*$/;
@@ -66,6 +74,24 @@ export function localObjects(root: string): Objects {
       });
     },
     remove: (key) => rm(path(key), { force: true }),
+    async list(prefix) {
+      const names = await readdir(path(prefix), { recursive: true, withFileTypes: true }).catch(
+        (error: NodeJS.ErrnoException) => {
+          if (error.code === 'ENOENT') return [];
+          throw error;
+        },
+      );
+      const files = names.filter((name) => name.isFile()).map((name) => join(name.parentPath, name.name));
+      const entries = await Promise.all(
+        files.map(async (file): Promise<ObjectEntry | null> => {
+          // What is removed in between is not there.
+          const found = await stat(file).catch(() => null);
+          const key = relative(root, file).split(sep).join('/');
+          return found && { key, bytes: found.size, modifiedMs: found.mtimeMs };
+        }),
+      );
+      return entries.filter((entry) => entry !== null);
+    },
   };
 }
 

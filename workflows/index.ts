@@ -5,3 +5,4 @@ export { buildTrainingSet, trainModel } from './training.js';
 export { evaluateRun } from './evaluation.js';
 export { commitInferenceLog, deployVersion, scoreWindow } from './deployment.js';
 export { monitorTick } from './monitoring.js';
+export { collectGarbage, compactTable } from './snapshots.js';

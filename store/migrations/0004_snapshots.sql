@@ -3,7 +3,7 @@ CREATE INDEX commits_by_snapshot ON commits (project, schema, name, revision, sn
 CREATE INDEX files_by_commit ON files (commit_id);
 
 -- Garbage is marked first and deleted afterwards: a crash in between is repaired by the next collection.
-ALTER TABLE files ADD COLUMN removed_at timestamptz, ADD COLUMN deleted_at timestamptz;
+ALTER TABLE files ADD COLUMN removed_at timestamptz, ADD COLUMN removed_by text, ADD COLUMN deleted_at timestamptz;
 CREATE INDEX files_to_delete ON files (project) WHERE removed_at IS NOT NULL AND deleted_at IS NULL;
 
 -- One file that holds, in their order, the rows of all files of the windows from first_start to last_start. It stands for them
@@ -26,6 +26,7 @@ CREATE TABLE compactions (
   workflow_id text NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now(),
   removed_at timestamptz,
+  removed_by text,
   deleted_at timestamptz,
   FOREIGN KEY (project, schema, name, revision) REFERENCES lake_tables
 );

@@ -39,6 +39,19 @@ const examples: Examples = {
       counts: { won: 0, future: 0, not_yet_known: 0, older: 0, known_earlier: 0, tie: 0 },
     },
   ],
+  compactTable: [
+    { project, schema: 'features', name: 'place_day', revision: 1, principal },
+    { filesBefore: 20, filesAfter: 1, written: 1, rows: 76, bytes: 900, reason: '1 files written' },
+  ],
+  collectGarbage: [
+    { project, keep: '30d', dryRun: false, principal },
+    {
+      ...{ dryRun: false, keep: '30d', before: asOf, pushedRows: 0 },
+      ...{ snapshots: { files: 2, bytes: 900 }, compactions: { files: 0, bytes: 0 } },
+      ...{ orphans: { files: 0, bytes: 0 }, scratch: { files: 0, bytes: 0 } },
+      kept: [{ reason: 'lease', holder: 'stream/1', snapshot: 'features/place_day@r1@s9', files: 1, bytes: 450 }],
+    },
+  ],
   buildTrainingSet: [
     { ...run, principal },
     { name: 'risk_r1_20010115', rowHash: sha256('rows'), rows: 1396 },
