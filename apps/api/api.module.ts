@@ -4,6 +4,7 @@ import type { Database } from '../../store/db.js';
 import type { Logger } from '../log.js';
 import { DeploymentController } from './deployment.controller.js';
 import { ExplainController } from './explain.controller.js';
+import { FeastController } from './feast.controller.js';
 import { FeaturesController } from './features.controller.js';
 import { HealthController } from './health.controller.js';
 import { IdempotencyInterceptor } from './idempotency.interceptor.js';
@@ -39,6 +40,7 @@ export class ApiModule {
         ProjectsController,
         ResourcesController,
         FeaturesController,
+        FeastController,
         ExplainController,
         TrainingController,
         ModelsController,

@@ -8,6 +8,7 @@ import 'reflect-metadata';
 import type { Logger } from '../log.js';
 import { ApiModule, type ApiDependencies } from './api.module.js';
 import { serveDocs } from './docs.js';
+import { prepareForFeast } from './feast-server.js';
 import { Metrics } from './metrics.js';
 import { edgeError, problemOf, problemType } from './problem.js';
 import { rewriteUrl } from './project.js';
@@ -37,6 +38,7 @@ export async function createApi(dependencies: ApiDependencies): Promise<NestFast
   const server = adapter.getInstance();
   // Only JSON is read: a web page elsewhere cannot post it without asking, and asking (CORS) is not answered.
   server.removeContentTypeParser('text/plain');
+  prepareForFeast(server);
   server.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
   });
