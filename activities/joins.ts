@@ -8,14 +8,16 @@ import { joinedViews, type JoinedView } from '../domain/references.js';
 import type { Revision } from '../domain/resources.js';
 import type { PinnedTable } from '../domain/tables.js';
 import type { Session } from '../lake/duckdb.js';
-import { filesRelation, nameFeatures, type JoinView } from '../lake/point-in-time.js';
-import { getPinned, getResource } from '../store/resources.js';
+import { nameFeatures, type JoinView } from '../lake/point-in-time.js';
+import { shapeOf } from '../store/online-shapes.js';
+import { getResource } from '../store/resources.js';
 import { isDistinct, windowHeads } from '../store/snapshots.js';
 import { tables } from '../store/tables.js';
 import { requireCovered } from './coverage.js';
 import type { Dependencies } from './dependencies.js';
+import { stagedView } from './staged-rows.js';
 
-export type JoinDependencies = Pick<Dependencies, 'db' | 'lake'>;
+export type JoinDependencies = Pick<Dependencies, 'db' | 'lake' | 'scratch'>;
 
 /** Which features are wanted, of which views, under which names. */
 export interface Selection {
@@ -46,6 +48,8 @@ export interface ResolvedJoins {
   readonly pinned: readonly PinnedView[];
   /** The result's columns of the features that were asked for, in that order. */
   readonly columns: readonly { readonly feature: string; readonly column: string }[];
+  /** Of the selection, and of its service. */
+  readonly joins: readonly Join[];
 }
 
 /**
@@ -68,7 +72,7 @@ export async function resolveJoins(
   const mode = options.mode ?? 'known_at';
   const named = new Map(columns.map(({ feature, column }) => [feature, column]));
   const resolved = asked.map((one) => resolve(one, states.get(one.view) as ViewState, mode, named));
-  return { views: resolved.map(({ view }) => view), pinned: resolved.map(({ pinned }) => pinned), columns };
+  return { views: resolved.map(({ view }) => view), pinned: resolved.map(({ pinned }) => pinned), columns, joins };
 }
 
 async function withService(
@@ -101,48 +105,32 @@ interface ViewState {
 }
 
 async function stateOf(
-  { db, lake }: JoinDependencies,
+  dependencies: JoinDependencies,
   session: Session,
   project: ProjectName,
   name: string,
   { range, pins }: JoinOptions,
 ): Promise<ViewState> {
+  const { db } = dependencies;
   const pin = pins?.[name];
   if (pins && !pin) throw new DomainError('internal', `The view "${name}" is joined, but not pinned.`, { view: name });
   const view = await getResource(db, project, 'FeatureView', name, pin?.revision);
-  const { spec, revision } = view;
-  const entity = spec.entity === undefined ? null : await getPinned(db, project, view, 'Entity', spec.entity);
+  const { revision } = view;
   const ref = { project, schema: 'features' as const, name, revision };
   const table = pin
     ? await tables(db).at(project, 'features', name, revision, pin.snapshot)
     : await newest(tables(db).resolve(project, 'features', `${name}@r${revision}`), view);
   if (!pin && range) requireCovered(view, await windowHeads(db, ref, { start: beginning, end: range.end }), range);
-  const files = filesRelation(
-    table.files.map((file) => lake.path(file.key)),
-    table.columns,
-  );
-  const staged = await stagedRows(session, table, pin ? pin.sequence : 'newest');
+  const shape = await shapeOf(db, project, view);
+  const { relation, sequence } = await stagedView(dependencies, session, table, shape, pin ? pin.sequence : 'newest');
   return {
-    ...{ view, table, keys: entity?.spec.keys ?? [] },
-    relation: staged ? `(SELECT * FROM ${files} UNION ALL BY NAME SELECT * FROM ${staged.relation})` : files,
-    sequence: staged?.sequence ?? null,
-    distinct: staged === null && (await isDistinct(db, ref, table.snapshot)),
+    ...{ view, table, keys: shape.keys, relation, sequence },
+    distinct: sequence === null && (await isDistinct(db, ref, table.snapshot)),
   };
 }
 
 /** Before any instant that a view may hold. */
 const beginning = '0001-01-01T00:00:00.000000Z' as Instant;
-
-/**
- * Rows that were pushed and that no file of the snapshot holds yet, with the table's columns, up to a number: those that are
- * there now, or those that a pin says. Null: there are none.
- */
-type StagedRows = (
-  session: Session,
-  table: PinnedTable,
-  upTo: number | null | 'newest',
-) => Promise<{ readonly relation: string; readonly sequence: number } | null>;
-const stagedRows: StagedRows = () => Promise.resolve(null);
 
 const newest = (resolving: Promise<PinnedTable>, { name, revision }: Revision<'FeatureView'>): Promise<PinnedTable> =>
   resolving.catch((error: unknown) => {

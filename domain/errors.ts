@@ -48,6 +48,7 @@ export const errorTable = {
   join_invalid: { ...invalid, title: 'A join does not fit its view or its spine.', help: 'keys of a join map each key of the view’s entity to a column of the spine; docs/point-in-time.md has examples.' },
   feature_names_collide: { ...invalid, title: 'Two columns of the result would have the same name.', help: 'Ask for full names (view__feature), rename the spine’s column, or join one of the views under another name.' },
   path_not_allowed: { http: 403, grpc: 'PERMISSION_DENIED', retry: false, title: 'The path lies outside the folders this server may read.', help: 'Move the file, or add its folder to EIDER_ROOTS.' },
+  spine_invalid: { ...invalid, title: 'The spine cannot be joined.', help: 'It needs the declared columns, an event time that is a timestamp, and rows; docs/datasets.md has examples.' },
   idempotency_key_reused: { ...invalid, title: 'The Idempotency-Key was used before with another request.', help: 'Use a new key for a new request.' },
   idempotency_key_running: { ...conflict, retry: true, title: 'A request with this Idempotency-Key is still running.', help: 'Wait for it, then repeat the call for its answer.' },
 
@@ -56,6 +57,7 @@ export const errorTable = {
   project_unknown: { ...missing, title: 'The project does not exist.', help: 'GET /api/v1/projects lists the projects; POST creates one.' },
   resource_unknown: { ...missing, title: 'The resource does not exist.', help: 'eider get KIND lists what there is.' },
   table_unknown: { ...missing, title: 'There is no such feature view or dataset.', help: 'ListFlights lists what can be read.' },
+  spine_unknown: { ...missing, title: 'No such table was uploaded.', help: 'POST it to /datasets/spines; the answer says its hash.' },
   snapshot_unknown: { ...missing, title: 'The feature view has no snapshot with this number.', help: 'eider get snapshots VIEW lists them.' },
   snapshot_collected: { http: 410, grpc: 'NOT_FOUND', retry: false, title: 'The snapshot is older than what is kept, and its files were removed.', help: 'eider get snapshots VIEW lists those that can be read; EIDER_RETENTION says how long they are.' },
   run_unknown: { ...missing, title: 'The run does not exist.', help: 'eider get runs lists the runs.' },
@@ -71,6 +73,7 @@ export const errorTable = {
   rollout_open: { ...conflict, title: 'Another rollout of this endpoint is open.', help: 'Wait for it or cancel it.' },
   generation_moved: { ...conflict, title: 'Somebody else changed this in between.', help: 'Read it again and decide anew.' },
   fence_superseded: { ...conflict, title: 'A newer attempt of this run has taken over.', help: 'Nothing to do: the newer attempt carries on.' },
+  dataset_exists: { ...conflict, title: 'There is another training set of this name.', help: 'A training set never changes: choose another name.' },
   training_set_empty: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'No row of the spine has a known label in the window.', help: 'Choose a later as-of instant or a longer history.' },
   training_set_one_class: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'All labels of a split are equal.', help: 'Choose a longer history; a classifier needs both classes.' },
   view_not_online: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'The feature view has nothing online yet.', help: 'eider publish VIEW loads it from what is materialized; eider push VIEW begins it with rows.' },
