@@ -24,7 +24,7 @@ import type { Dependencies } from './dependencies.js';
 import { resolveJoins } from './joins.js';
 import { fingerprintsOf, loadView, type ViewParts } from './views.js';
 
-export type ExplainDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'access'>;
+export type ExplainDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'access' | 'scratch'>;
 
 export const explainActivities = (dependencies: ExplainDependencies) => ({
   /** Reads only. */

@@ -15,6 +15,8 @@ export interface TableFile {
   readonly key: string;
   readonly rows: number;
   readonly bytes: number;
+  /** Of rows that were pushed: above others with the same keys and instants (lake/pushes.ts). Absent: what sources gave. */
+  readonly lane?: 'pushes';
 }
 
 /** One revision of a table at one snapshot: the same rows in the same order, however often and whenever it is read. */

@@ -3,15 +3,12 @@ import { durationMicros } from '../domain/instants.js';
 import type { OnlineShape } from '../domain/online.js';
 import type { Revision } from '../domain/resources.js';
 import type { Queries } from './db.js';
-import { getResource } from './resources.js';
+import { getPinned } from './resources.js';
 
 /** What rows of this revision of a view mean. */
-export async function shapeOf(
-  db: Queries,
-  project: ProjectName,
-  { spec }: Revision<'FeatureView'>,
-): Promise<OnlineShape> {
-  const entity = spec.entity === undefined ? null : await getResource(db, project, 'Entity', spec.entity);
+export async function shapeOf(db: Queries, project: ProjectName, view: Revision<'FeatureView'>): Promise<OnlineShape> {
+  const { spec } = view;
+  const entity = spec.entity === undefined ? null : await getPinned(db, project, view, 'Entity', spec.entity);
   return {
     keys: entity?.spec.keys ?? [],
     eventTime: spec.eventTime,

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { DomainError } from '../domain/errors.js';
+import type { Lane } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import { instant } from '../domain/instants.js';
 import { sha256 } from '../domain/json.js';
@@ -69,7 +70,8 @@ function known({ name, snapshot: newest }: TableRow, snapshot: number): number {
   throw new DomainError('snapshot_unknown', message, { name, snapshot });
 }
 
-interface PinnedFile extends TableFile {
+interface PinnedFile extends Omit<TableFile, 'lane'> {
+  readonly lane: Lane;
   readonly rowHash: string;
   readonly start: Instant;
   readonly collected: boolean;
@@ -84,7 +86,7 @@ async function pin(db: Database, project: ProjectName, table: TableRow, snapshot
   const values = [project, schema, name, revision, snapshot];
   const [files, compactions] = await Promise.all([
     db.query<PinnedFile>(
-      `SELECT f.key, f.rows, f.bytes, c.row_hash AS "rowHash", f.window_start AS start, f.removed_at IS NOT NULL AS collected
+      `SELECT f.key, f.rows, f.bytes, c.row_hash AS "rowHash", f.window_start AS start, f.removed_at IS NOT NULL AS collected, f.lane
        FROM files f JOIN commits c ON c.id = f.commit_id
        WHERE f.project = $1 AND f.schema = $2 AND f.name = $3 AND f.revision = $4 AND f.begin_snapshot <= $5 AND (f.end_snapshot IS NULL OR f.end_snapshot > $5)
        ORDER BY f.window_start, f.lane DESC, f.key`,
@@ -114,7 +116,7 @@ async function pin(db: Database, project: ProjectName, table: TableRow, snapshot
 
 /** The files in window order, with a compaction in the place of those that it stands for. */
 function fewerFiles(files: readonly PinnedFile[], compactions: readonly Compaction[]): TableFile[] {
-  const taken: (TableFile & { readonly start: Instant })[] = [];
+  const taken: (Omit<TableFile, 'lane'> & { readonly start: Instant; readonly lane?: Lane })[] = [];
   let at = 0;
   let covered: Instant | null = null;
   for (const { key, rows, bytes, first, last } of compactions) {
@@ -125,7 +127,10 @@ function fewerFiles(files: readonly PinnedFile[], compactions: readonly Compacti
     while ((files[at]?.start ?? '~') <= last) at++;
     covered = last;
   }
-  return [...taken, ...files.slice(at)].map(({ key, rows, bytes }) => ({ key, rows, bytes }));
+  return [...taken, ...files.slice(at)].map(({ key, rows, bytes, lane }) => ({
+    ...{ key, rows, bytes },
+    ...(lane === 'pushes' ? { lane } : {}),
+  }));
 }
 
 const selectTables = `t.name, t.schema, t.revision, t.snapshot, t.columns FROM lake_tables t
