@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { DomainError } from '../domain/errors.js';
 import { taskQueue } from '../domain/ids.js';
-import { ResourceNameSchema } from '../domain/names.js';
+import { Duration, ResourceNameSchema } from '../domain/names.js';
 
 /** The folder of package.json: the same whether this file runs from the sources or from dist/. */
 export const projectRoot = findProjectRoot(dirname(fileURLToPath(import.meta.url)));
@@ -237,6 +237,13 @@ export const settings = {
       'For tests: where a process shall die, fail or wait, as NAME=exit, NAME=throw or NAME=delay, with :COUNT for a later pass. Refused when NODE_ENV is production.',
     example: 'commit.inside=exit:3',
   }),
+  EIDER_RETENTION: setting({
+    schema: Duration,
+    default: '30d',
+    description:
+      'How long a snapshot stays readable after a newer one replaced it; what was made from it keeps it longer.',
+    example: '7d',
+  }),
   EIDER_INSTANCE: setting({
     schema: text.nullable(),
     default: null,
@@ -290,6 +297,7 @@ export function loadConfig(environment: Environment = process.env, folder: strin
     python: values.EIDER_PYTHON,
     logLevel: values.EIDER_LOG_LEVEL,
     duckdb: { threads: values.EIDER_THREADS, memoryLimit: values.EIDER_MEMORY_LIMIT },
+    retention: values.EIDER_RETENTION,
     failpoints: failpointsOf(values.EIDER_FAILPOINTS, environment),
     instance: values.EIDER_INSTANCE ?? `${hostname()}-${process.pid}`,
     /** What child processes inherit. */

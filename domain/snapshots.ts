@@ -1,5 +1,19 @@
+import type { Lane, Window } from './features.js';
 import type { Instant, ProjectName, Sha256 } from './ids.js';
 import type { TableSchema } from './tables.js';
+
+/** A state of a table, as lists show it. */
+export interface SnapshotRow {
+  readonly snapshot: number;
+  readonly committedAt: Instant;
+  /** The window that this snapshot has anew, and what wrote it. */
+  readonly changed: Window & { readonly lane: Lane; readonly commit: number };
+  readonly windows: number;
+  readonly rows: number;
+  readonly rowHash: string;
+  /** False: garbage collection removed files that it needs. */
+  readonly readable: boolean;
+}
 
 /** Input of the workflow that makes few larger files of a table's many small ones. */
 export interface CompactTable {
@@ -74,6 +88,20 @@ export interface Collected {
 export interface EraseEntity {
   readonly project: ProjectName;
   readonly erasure: string;
+  readonly principal: string;
+}
+
+/** An erasure as lists show it. */
+export interface ErasureRow {
+  readonly id: string;
+  readonly entity: string;
+  /** HMAC-SHA256 of the key. */
+  readonly keyDigest: string;
+  readonly reason: string;
+  readonly status: 'open' | 'done';
+  readonly workflowId: string;
+  readonly openedAt: Instant;
+  readonly endedAt: Instant | null;
   readonly principal: string;
 }
 

@@ -1,20 +1,7 @@
-import type { Lane, Window } from '../domain/features.js';
-import type { Instant } from '../domain/ids.js';
+import type { SnapshotRow } from '../domain/snapshots.js';
 import type { Queries } from './db.js';
 import type { TableRef } from './snapshots.js';
 import { snapshotHash } from './tables.js';
-
-export interface SnapshotRow {
-  readonly snapshot: number;
-  readonly committedAt: Instant;
-  /** The window that this snapshot has anew, and what wrote it. */
-  readonly changed: Window & { readonly lane: Lane; readonly commit: number };
-  readonly windows: number;
-  readonly rows: number;
-  readonly rowHash: string;
-  /** False: garbage collection removed files that it needs. */
-  readonly readable: boolean;
-}
 
 /** Snapshots of a table, newest first, from the one before `before` on. */
 export async function listSnapshots(

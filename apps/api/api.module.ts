@@ -17,6 +17,7 @@ import { ProjectGuard } from './project.js';
 import { ProjectsController } from './projects.controller.js';
 import { ResourcesController } from './resources.controller.js';
 import { SchemaPipe } from './schema.pipe.js';
+import { SnapshotsController } from './snapshots.controller.js';
 import { Streams } from './streams.js';
 import { Temporal } from './temporal.js';
 import { DATABASE, SETTINGS, type ApiSettings } from './tokens.js';
@@ -40,6 +41,7 @@ export class ApiModule {
         ProjectsController,
         ResourcesController,
         FeaturesController,
+        SnapshotsController,
         FeastController,
         ExplainController,
         TrainingController,

@@ -7,4 +7,6 @@ export interface ApiSettings {
   readonly roots: readonly string[];
   /** The folder of logs and models that runs left. */
   readonly artifacts: string;
+  /** How long a replaced snapshot stays readable when nobody says otherwise, e.g. `30d`. */
+  readonly retention: string;
 }

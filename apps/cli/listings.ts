@@ -1,6 +1,7 @@
 import type { Evaluated } from '../../domain/evaluation.js';
 import type { LedgerRow, Window } from '../../domain/features.js';
 import type { Kind, Revision } from '../../domain/resources.js';
+import type { ErasureRow, SnapshotRow } from '../../domain/snapshots.js';
 import type { TrainingSetManifest } from '../../domain/training.js';
 import { plainName } from './kinds.js';
 import { bytes, figure, moment, type Column } from './table.js';
@@ -157,6 +158,23 @@ const listings: Readonly<Record<string, Listing>> = {
     ['SIZE', (row) => bytes(row.bytes)],
     ['ROW HASH', ({ rowHash }) => rowHash.slice(0, 12)],
   ]),
+  snapshot: listing<SnapshotRow>('VIEW', (view) => `/features/${view}/snapshots`, [
+    ['SNAPSHOT', ({ snapshot }) => snapshot],
+    ['COMMITTED', ({ committedAt }) => moment(committedAt)],
+    ['NEW WINDOW', ({ changed }) => moment(changed.start)],
+    ['WINDOWS', ({ windows }) => windows],
+    ['ROWS', ({ rows }) => rows],
+    ['ROW HASH', ({ rowHash }) => rowHash.slice(0, 12)],
+    ['', ({ readable }) => (readable ? '' : 'collected')],
+  ]),
+  erasure: listing<ErasureRow>(null, () => '/erasures', [
+    ['ERASURE', ({ id }) => id],
+    ['ENTITY', ({ entity }) => entity],
+    ['KEY DIGEST', ({ keyDigest }) => keyDigest.slice(0, 12)],
+    ['STATUS', ({ status }) => status],
+    ['ENDED', ({ endedAt }) => moment(endedAt)],
+    ['REASON', ({ reason }) => reason.slice(0, 60)],
+  ]),
   tick: listing<TickRow>('MONITOR', (monitor) => `/monitors/${monitor}/ticks`, [
     ['AS OF', ({ asOf }) => moment(asOf)],
     ['WINDOW', ({ window }) => moment(window.start)],
@@ -190,6 +208,8 @@ export const listingNames = [
   'versions',
   'aliases',
   'windows',
+  'snapshots',
+  'erasures',
   'ticks',
   'findings',
   'alerts',

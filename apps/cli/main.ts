@@ -10,6 +10,7 @@ import { registerInspect } from './commands/inspect.js';
 import { registerLabels } from './commands/labels.js';
 import { registerPrepare } from './commands/prepare.js';
 import { registerResources } from './commands/resources.js';
+import { registerSnapshots } from './commands/snapshots.js';
 import { registerWork } from './commands/work.js';
 import { tellProblem } from './problem.js';
 
@@ -21,6 +22,7 @@ const registrations: readonly ((program: Command) => void)[] = [
   registerResources,
   registerGet,
   registerWork,
+  registerSnapshots,
   registerLabels,
   registerInspect,
   registerExplain,

@@ -63,6 +63,7 @@ const things: Readonly<Record<string, (session: Session, name: string) => Promis
   run: sole('/runs'),
   dataset: sole('/datasets'),
   workflow: sole('/workflows'),
+  erasure: sole('/erasures'),
   version: async (session, name) => {
     const [model = '', version] = name.split('/');
     if (version === undefined)
