@@ -85,6 +85,7 @@ async function start(config: Config, log: Logger): Promise<void> {
     db: world.db,
     client: new Client({ connection: clientConnection, namespace }),
     taskQueue,
+    retention: config.retention,
     log,
   });
   const running = worker.run();

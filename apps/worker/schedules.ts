@@ -12,12 +12,13 @@ export interface UpkeepDependencies {
   readonly db: Database;
   readonly client: Client;
   readonly taskQueue: string;
+  /** How long garbage collection keeps what was replaced, e.g. `30d`. */
+  readonly retention: string;
   readonly log: Logger;
 }
 
 const hashMemo = 'eiderHash';
 
-/** Drains the outbox, and from time to time compares every Monitor with its schedule: PostgreSQL says what should be. */
 /** Makes the schedule what the Monitor says: created, updated if it differs, deleted with the Monitor. */
 export async function syncMonitor(
   { db, client, taskQueue, log }: UpkeepDependencies,

@@ -6,6 +6,7 @@ import { closeRollout, openRollouts } from '../../store/deployment.js';
 import { drainOne, type OutboxMessage } from '../../store/outbox.js';
 import { listProjects, listResources } from '../../store/resources.js';
 import { endRun, runningRuns } from '../../store/training.js';
+import { syncCollection } from './collection.js';
 import { syncMonitor, type UpkeepDependencies } from './schedules.js';
 
 const drainEveryMs = 500;
@@ -49,6 +50,7 @@ export async function reconcile(dependencies: UpkeepDependencies): Promise<void>
     const project = name as ProjectName;
     for (const monitor of await listResources(db, project, 'Monitor'))
       await syncMonitor(dependencies, project, monitor.name);
+    await syncCollection(dependencies, project);
   }
   await endUnfinished(dependencies);
 }

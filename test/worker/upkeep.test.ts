@@ -24,7 +24,7 @@ beforeAll(async () => {
   connection = await Connection.connect({ address });
   database = await withDatabase();
   const log = createLogger('worker', 'info', (line) => lines.push(line));
-  dependencies = { db: database.db, client: new Client({ connection, namespace }), taskQueue, log };
+  dependencies = { db: database.db, client: new Client({ connection, namespace }), taskQueue, retention: '30d', log };
 });
 afterAll(async () => {
   await connection.close();
@@ -86,4 +86,15 @@ test('a schedule follows its Monitor: made by the outbox, changed in place, dele
   } finally {
     await upkeep.stop();
   }
+});
+
+test('every project has a daily collection of garbage, which follows the retention', async () => {
+  const { client } = dependencies;
+  const handle = client.schedule.getHandle(workflowIds.collect(project));
+  const asked = async () => ((await handle.describe()).action.args ?? [])[0];
+  await reconcile(dependencies);
+  expect(await asked()).toEqual({ project, keep: '30d', dryRun: false, principal: 'schedule' });
+  expect((await handle.describe()).spec.intervals).toMatchObject([{ every: 86_400_000 }]);
+  await reconcile({ ...dependencies, retention: '7d' });
+  expect(await asked()).toMatchObject({ keep: '7d' });
 });
