@@ -59,22 +59,29 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   setup.closeSync();
 
   return {
-    async session(work, signal) {
-      const connection = await instance.connect();
-      const interrupt = () => connection.interrupt();
-      const cleanUps: (() => Promise<void>)[] = [];
-      signal?.addEventListener('abort', interrupt);
-      try {
-        if (signal?.aborted) throw new DomainError('cancelled', 'Cancelled before it began.');
-        return await work(sessionOf(connection, cleanUps, signal));
-      } finally {
-        signal?.removeEventListener('abort', interrupt);
-        for (const cleanUp of cleanUps.reverse()) await cleanUp();
-        connection.closeSync();
-      }
-    },
+    session: (work, signal) => openSession(instance, signal, work),
     close: () => instance.closeSync(),
   };
+}
+
+/** One connection for the work, closed behind it. */
+export async function openSession<Result>(
+  instance: DuckDBInstance,
+  signal: AbortSignal | undefined,
+  work: (session: Session) => Promise<Result>,
+): Promise<Result> {
+  const connection = await instance.connect();
+  const interrupt = () => connection.interrupt();
+  const cleanUps: (() => Promise<void>)[] = [];
+  signal?.addEventListener('abort', interrupt);
+  try {
+    if (signal?.aborted) throw new DomainError('cancelled', 'Cancelled before it began.');
+    return await work(sessionOf(connection, cleanUps, signal));
+  } finally {
+    signal?.removeEventListener('abort', interrupt);
+    for (const cleanUp of cleanUps.reverse()) await cleanUp();
+    connection.closeSync();
+  }
 }
 
 function sessionOf(

