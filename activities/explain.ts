@@ -14,13 +14,14 @@ import { durationMicros, fromMicros, instant, plusMicros } from '../domain/insta
 import type { OnlineStatus, OnlineValue } from '../domain/online.js';
 import { chooseRow, type CandidateRow } from '../lake/candidates.js';
 import { quoteText, type Session } from '../lake/duckdb.js';
-import { filesRelation } from '../lake/point-in-time.js';
 import { sourceFiles, sourceRelation, type Source } from '../lake/sources.js';
+import { onlineView } from '../store/online.js';
 import { commitAt, shownFiles, type CommitOrigin, type ShownFile } from '../store/provenance.js';
 import { windowHeads } from '../store/snapshots.js';
 import { tables } from '../store/tables.js';
 import { missingWindows } from './coverage.js';
 import type { Dependencies } from './dependencies.js';
+import { onlineKey, onlineNow, pushBehind } from './explain-online.js';
 import { resolveJoins } from './joins.js';
 import { fingerprintsOf, loadView, type ViewParts } from './views.js';
 
@@ -39,32 +40,28 @@ async function explain(dependencies: ExplainDependencies, session: Session, inpu
   const parts = await loadView(db, project, name, revision);
   const feature = featureOf(parts, input.feature);
   const snapshot = input.snapshot ?? (await tables(db).resolve(project, 'features', `${name}@r${revision}`)).snapshot;
+  // What waits to be flushed belongs to the newest state, not to a snapshot that was asked for.
+  const sequence = input.snapshot === undefined ? (await onlineView(db, project, name)).sequence : null;
+  const literals = keyLiterals(parts, input.key);
   const { views } = await resolveJoins(
     dependencies,
     session,
     project,
     { features: [`${name}:${feature.name}`], joins: [] },
-    { range: null, pins: { [name]: { revision, snapshot, sequence: null } } },
+    { range: null, pins: { [name]: { revision, snapshot, sequence } } },
   );
   const [view] = views;
   if (!view) throw new DomainError('internal', 'The join has no view.');
   const files = await shownFiles(db, parts.table, snapshot);
-  const relation = numbered(
-    files.map(({ key }) => lake.path(key)),
-    parts.columns,
-  );
-  const key = keyLiterals(parts, input.key);
   const chosen = await chooseRow(session, {
-    view: { ...view, relation },
-    feature,
-    features: parts.view.spec.features,
-    key,
-    at,
+    ...{ view, columns: parts.columns, feature: feature.name, key: literals, at },
+    files: files.map(({ key, lane }) => ({ path: lake.path(key), pushed: lane === 'pushes' })),
   });
   const byPath = new Map(files.map((file) => [lake.path(file.key), file]));
   const candidates = chosen.rows.map((row) => candidateOf(row, feature, byPath));
   const winner = candidates.find(({ verdict }) => verdict === 'won') ?? null;
   const commit = winner && (await commitAt(db, parts.table, { snapshot, lane: winner.lane, at: winner.eventTime }));
+  const key = await onlineKey(session, parts, literals);
   const file = files.find((one) => one.key === winner?.file) ?? null;
   return {
     ...{ view: name, revision, definition: parts.view.hash, feature: feature.name, type: feature.type },
@@ -74,7 +71,8 @@ async function explain(dependencies: ExplainDependencies, session: Session, inpu
     ...(await sourcesOf(dependencies, session, parts, winner?.lane === 'sources' ? commit : null)),
     others: candidates.filter(({ verdict }) => verdict !== 'won'),
     counts: countsOf(chosen.rows),
-    online: null,
+    push: await pushBehind(db, parts, key, winner),
+    online: await onlineNow(db, project, name, key, feature.name),
   };
 }
 
@@ -107,14 +105,6 @@ function keyLiterals({ view, keys }: ViewParts, given: ExplainInput['key']): str
     );
   }
   return keys.map(({ name, type }) => `${quoteText(String(given[name]))}::${type}`);
-}
-
-/** The files of the snapshot as a relation whose rows say which file they are of, and their place in it. */
-function numbered(paths: readonly string[], columns: readonly Column[]): string {
-  if (paths.length > 0)
-    return `read_parquet([${paths.map(quoteText).join(', ')}], filename = true, file_row_number = true)`;
-  const more = [{ name: 'filename', type: 'VARCHAR' }, { name: 'file_row_number', type: 'BIGINT' }]; // prettier-ignore
-  return filesRelation([], [...columns, ...more]);
 }
 
 function candidateOf(row: CandidateRow, { type }: Column, files: ReadonlyMap<string, ShownFile>): Candidate {

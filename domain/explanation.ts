@@ -35,9 +35,10 @@ export interface ExplainInput extends Omit<ExplainValue, 'revision'> {
 /**
  * What became of a row with the right keys. `future`: true only later. `not_yet_known`: true by then, known only later.
  * `older`: another row is truer to the instant. `known_earlier`: of the same event time, but known before the row that won.
+ * `replaced`: a pushed row of the same instants stands above it.
  * `tie`: of the same event time and known-at; the order of the contents decides.
  */
-export const verdicts = ['won', 'future', 'not_yet_known', 'older', 'known_earlier', 'tie'] as const;
+export const verdicts = ['won', 'future', 'not_yet_known', 'older', 'known_earlier', 'replaced', 'tie'] as const;
 export type CandidateVerdict = (typeof verdicts)[number];
 
 export interface Candidate {
@@ -103,6 +104,13 @@ export interface Explanation {
   readonly bitemporal: boolean;
   readonly winner: Candidate | null;
   readonly origin: Origin | null;
+  /** By whom and when the row was pushed; null when its sources gave it. */
+  readonly push: {
+    readonly id: string;
+    readonly principal: string;
+    readonly pushedAt: Instant;
+    readonly sequence: number;
+  } | null;
   /** Windows that the instant may need and that were never computed. */
   readonly missing: readonly Window[];
   readonly sources: readonly ReachingSource[];

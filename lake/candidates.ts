@@ -1,8 +1,8 @@
-import type { Column } from '../domain/features.js';
 import type { CandidateVerdict } from '../domain/explanation.js';
+import type { Column } from '../domain/features.js';
 import type { Instant } from '../domain/ids.js';
-import { quoteName, timestamp, type Session } from './duckdb.js';
-import { pointInTimeJoin, type JoinView } from './point-in-time.js';
+import { quoteName, quoteText, timestamp, type Session } from './duckdb.js';
+import { filesRelation, pointInTimeJoin, type JoinView } from './point-in-time.js';
 
 /** What the join answers for one key and instant, and every row that it chose from. */
 export interface Chosen {
@@ -15,6 +15,7 @@ export interface CandidateRow {
   readonly eventMicros: number;
   readonly knownMicros: number;
   readonly value: unknown;
+  /** Null: pushed, and in no file yet. */
   readonly file: string | null;
   readonly row: number | null;
   /** How many rows have this verdict; a few of them are listed. */
@@ -22,10 +23,13 @@ export interface CandidateRow {
 }
 
 export interface Question {
+  /** As a join reads it: of what was pushed and what that stands above, only the former. */
   readonly view: JoinView;
-  readonly feature: Column;
-  /** Every other column of the view, which tells rows apart that agree in the feature. */
-  readonly features: readonly Column[];
+  /** The files behind it, each row of which is named. */
+  readonly files: readonly { readonly path: string; readonly pushed: boolean }[];
+  /** Of the view, keys and instants included. */
+  readonly columns: readonly Column[];
+  readonly feature: string;
   /** An SQL literal for each key, in the order of the view’s keys. */
   readonly key: readonly string[];
   readonly at: Instant;
@@ -37,34 +41,31 @@ const eventCopy = 'eider_event_time';
 
 /**
  * The join itself says which row wins, once with the TTL for the answer and once without for the row; the others are then
- * named after the rule by which they lost. The view’s relation must have the columns `filename` and `file_row_number`.
+ * named after the rule by which they lost.
  */
 export async function chooseRow(session: Session, question: Question): Promise<Chosen> {
-  const { view, feature, features, at } = question;
+  const { view, feature, at } = question;
   const [found] = await session.rows<{ answer: unknown }>(
-    `SELECT f0 AS answer FROM ${joined(question, view, [feature.name])}`,
+    `SELECT f0 AS answer FROM ${joined(question, view, [feature])}`,
   );
-  const known = view.knownAt === null ? quoteName(view.eventTime) : coalesced(view);
-  const won = joined(question, { ...view, ttlMicros: null }, [...features.map(({ name }) => name), eventCopy]);
-  const same = features.map(({ name }, index) => `c.${quoteName(name)} IS NOT DISTINCT FROM w.f${index}`);
-  const wonEvent = `w.f${features.length}`;
+  const won = joined(question, { ...view, ttlMicros: null }, [...view.content, eventCopy]);
+  const same = view.content.map((name, index) => `c.${quoteName(name)} IS NOT DISTINCT FROM w.f${index}`);
+  const wonEvent = `w.f${view.content.length}`;
   const instant = timestamp(at);
+  const near = `abs(epoch_us(event_at) - epoch_us(${instant})), known_at_or_event DESC, filename, file_row_number`;
   const rows = await session.rows<CandidateRow>(
-    `WITH w AS (SELECT * FROM ${won}), c AS (SELECT *, ${eventCopy} AS event_at, ${known} AS known_at_or_event FROM ${ofKey(question)}),
-       same AS (SELECT c.*, c.event_at = ${wonEvent} AND c.known_at_or_event <= ${instant} AND ${same.join(' AND ')} AS equal, ${wonEvent} AS won_event FROM c CROSS JOIN w),
+    `WITH w AS (SELECT * FROM ${won}), c AS (SELECT *, max(layer) OVER (PARTITION BY event_at, known_at_or_event) AS top FROM ${candidates(question)}),
+       same AS (SELECT c.*, layer = top AND event_at = ${wonEvent} AND known_at_or_event <= ${instant} AND ${same.join(' AND ')} AS equal, ${wonEvent} AS won_event FROM c CROSS JOIN w),
        first AS (SELECT *, max(known_at_or_event) FILTER (equal) OVER () AS won_known, row_number() OVER (PARTITION BY equal ORDER BY known_at_or_event DESC, filename, file_row_number) AS place FROM same),
        judged AS (SELECT *, CASE WHEN equal AND place = 1 THEN 'won' WHEN event_at > ${instant} THEN 'future' WHEN known_at_or_event > ${instant} THEN 'not_yet_known'
-         WHEN event_at < won_event THEN 'older' WHEN known_at_or_event < won_known THEN 'known_earlier' ELSE 'tie' END AS verdict FROM first)
-     SELECT verdict, ${micros('event_at')} AS "eventMicros", ${micros('known_at_or_event')} AS "knownMicros", ${quoteName(feature.name)} AS value,
+         WHEN layer < top THEN 'replaced' WHEN event_at < won_event THEN 'older' WHEN known_at_or_event < won_known THEN 'known_earlier' ELSE 'tie' END AS verdict FROM first)
+     SELECT verdict, ${micros('event_at')} AS "eventMicros", ${micros('known_at_or_event')} AS "knownMicros", ${quoteName(feature)} AS value,
        filename AS file, file_row_number::DOUBLE AS row, (count(*) OVER (PARTITION BY verdict))::DOUBLE AS count FROM judged
-     QUALIFY row_number() OVER (PARTITION BY verdict ORDER BY abs(epoch_us(event_at) - epoch_us(${instant})), known_at_or_event DESC, filename, file_row_number) <= ${listedMax}
-     ORDER BY abs(epoch_us(event_at) - epoch_us(${instant})), known_at_or_event DESC`,
+     QUALIFY row_number() OVER (PARTITION BY verdict ORDER BY ${near}) <= ${listedMax} ORDER BY ${near}`,
   );
   return { answer: found?.answer ?? null, rows };
 }
 
-const coalesced = ({ knownAt, eventTime }: JoinView) =>
-  `coalesce(${quoteName(knownAt ?? eventTime)}, ${quoteName(eventTime)})`;
 /** Infinity has no epoch. */
 const micros = (column: string) => `CASE WHEN isfinite(${column}) THEN epoch_us(${column})::DOUBLE ELSE 0 END`;
 
@@ -72,17 +73,39 @@ const micros = (column: string) => `CASE WHEN isfinite(${column}) THEN epoch_us(
 function joined(question: Question, view: JoinView, columns: readonly string[]): string {
   const keys = question.key.map((literal, index) => `${literal} AS k${index}`);
   const spine = `(SELECT ${[...keys, `${timestamp(question.at)} AS asked_at`].join(', ')})`;
+  const relation = `(SELECT *, ${quoteName(view.eventTime)} AS ${eventCopy} FROM ${ofKey(question, view.relation)})`;
   return pointInTimeJoin(spine, 'asked_at', [
     {
-      ...view,
-      relation: ofKey(question),
+      ...{ ...view, relation },
       keys: view.keys.map((key, index) => ({ ...key, spine: `k${index}` })),
       features: columns.map((column, index) => ({ column, as: `f${index}` })),
     },
   ]);
 }
 
-const ofKey = ({ view, key }: Question): string => {
+function ofKey({ view, key }: Question, relation: string): string {
   const equal = view.keys.map(({ column }, index) => `${quoteName(column)} = ${key[index]}`);
-  return `(SELECT *, ${quoteName(view.eventTime)} AS ${eventCopy} FROM ${view.relation} WHERE ${[...equal, `${quoteName(view.eventTime)} IS NOT NULL`].join(' AND ')})`;
-};
+  return `(SELECT * FROM ${relation} WHERE ${[...equal, `${quoteName(view.eventTime)} IS NOT NULL`].join(' AND ')})`;
+}
+
+/** The key's rows in the files, in layers as they stand above each other, and on top what waits to be in one. */
+function candidates(question: Question): string {
+  const { view, files, columns } = question;
+  const list = columns.map(({ name }) => quoteName(name)).join(', ');
+  const event = quoteName(view.eventTime);
+  const known = view.knownAt === null ? event : `coalesce(${quoteName(view.knownAt)}, ${event})`;
+  const pushed = files.filter((file) => file.pushed).map(({ path }) => quoteText(path));
+  const layer = `(filename IN (${["''", ...pushed].join(', ')}))::INTEGER`;
+  const inFiles = ofKey(question, numbered(question));
+  const waiting = `(SELECT ${list} FROM ${ofKey(question, view.relation)} EXCEPT ALL SELECT ${list} FROM ${inFiles})`;
+  return `(SELECT *, ${event} AS event_at, ${known} AS known_at_or_event FROM (SELECT ${list}, filename, file_row_number, ${layer} AS layer FROM ${inFiles}
+    UNION ALL SELECT ${list}, NULL, NULL, 2 FROM ${waiting}))`;
+}
+
+/** The files as a relation whose rows say which file they are of, and their place in it. */
+function numbered({ files, columns }: Question): string {
+  const paths = files.map(({ path }) => quoteText(path));
+  if (paths.length > 0) return `read_parquet([${paths.join(', ')}], filename = true, file_row_number = true)`;
+  const more = [{ name: 'filename', type: 'VARCHAR' }, { name: 'file_row_number', type: 'BIGINT' }]; // prettier-ignore
+  return filesRelation([], [...columns, ...more]);
+}

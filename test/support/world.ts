@@ -43,6 +43,7 @@ export interface World extends Dependencies {
     name: Name,
     workflowId: string,
     input: Input<Name>,
+    queue?: string,
   ): Promise<WorkflowHandle<Workflow>>;
   run<Name extends keyof Workflows>(name: Name, workflowId: string, input: Input<Name>): Promise<Output<Name>>;
   /** The code and the sentence with which the workflow fails. */
@@ -75,15 +76,22 @@ export async function withWorld({ worker = true }: WorldOptions = {}): Promise<W
   await promisify(execFile)(process.execPath, [join(projectRoot, 'bin', 'eider.js'), '--version']);
   const trainersFolder = join(projectRoot, 'test', 'support', 'trainers');
   const dependencies: Dependencies = {
-    ...{ db, engine, lake: localObjects(lake), artifacts: localObjects(artifacts), access: { roots: [data], connections: {} }, scratch: temp },
+    ...{
+      db,
+      engine,
+      lake: localObjects(lake),
+      artifacts: localObjects(artifacts),
+      access: { roots: [data], connections: {} },
+      scratch: temp,
+    },
     models: createModels({ workers: 1 }),
     trainers: { folder: trainersFolder, cache, work, flightUrl: 'grpc://127.0.0.1:1', python: undefined },
   };
   const connection = await Connection.connect({ address: temporal.address });
   const client = new Client({ connection, namespace: temporal.namespace });
   const stopWorker = worker ? await startWorker(temporal, dependencies) : async () => undefined;
-  const start: World['start'] = (name, workflowId, input) =>
-    client.workflow.start(name, { workflowId, taskQueue, args: [input] });
+  const start: World['start'] = (name, workflowId, input, queue = taskQueue) =>
+    client.workflow.start(name, { workflowId, taskQueue: queue, args: [input] });
   return {
     ...{ ...dependencies, databaseUrl, temporal, client, home, start, stopWorker },
     environment: {
@@ -115,12 +123,17 @@ export async function withWorld({ worker = true }: WorldOptions = {}): Promise<W
   };
 }
 
-async function startWorker(temporal: TestTemporal, dependencies: Dependencies): Promise<() => Promise<void>> {
+/** A worker within this process; returns what stops it. */
+export async function startWorker(
+  temporal: TestTemporal,
+  dependencies: Dependencies,
+  queue: string = taskQueue,
+): Promise<() => Promise<void>> {
   installRuntime();
   const connection = await NativeConnection.connect({ address: temporal.address });
   const log = createLogger('worker', 'error', () => undefined);
   const worker = await Worker.create({
-    ...{ connection, namespace: temporal.namespace, taskQueue, activities: createActivities(dependencies) },
+    ...{ connection, namespace: temporal.namespace, taskQueue: queue, activities: createActivities(dependencies) },
     workflowBundle: { codePath: join(projectRoot, 'dist', 'workflows.bundle.js') },
     interceptors: { activity: [() => ({ inbound: new FailureInterceptor(log) })] },
     ...{ maxHeartbeatThrottleInterval: '1 s', shutdownGraceTime: 0, shutdownForceTime: '5 s' },

@@ -11,6 +11,7 @@ import type { ExplainInput, Explanation } from '../../domain/explanation.js';
 import { defaultProject as project, workflowIds } from '../../domain/ids.js';
 import { instant } from '../../domain/instants.js';
 import { Resource } from '../../domain/resources.js';
+import { pushRows } from '../../store/pushes.js';
 import { eider, type Ended } from '../cli/eider.js';
 import { withWorld, type World } from '../support/world.js';
 
@@ -38,7 +39,7 @@ beforeAll(async () => {
   );
   await materialize();
   temporal = new Temporal({ ...world.temporal, taskQueue: 'eider' });
-  const settings = { roots: [join(world.home, 'data')], artifacts: join(world.home, 'artifacts') };
+  const settings = { roots: [join(world.home, 'data')], artifacts: join(world.home, 'artifacts'), lake: join(world.home, 'lake'), retention: '30d' };
   app = await createApi({ db: world.db, temporal, settings, log: createLogger('api', 'error', () => undefined) });
   await app.listen(0, '127.0.0.1');
   url = await app.getUrl();
@@ -63,7 +64,16 @@ const explain = (at: string, more: Partial<ExplainInput> = {}): Promise<Explanat
 test('the value, the row that won with everything that it came by, and why the others lost', async () => {
   const one = await explain('2001-01-01T13:00:00Z');
   expect(one).toMatchObject({
-    ...{ value: 11, status: 'PRESENT', type: 'DOUBLE', snapshot: 2, bitemporal: true, missing: [], online: null },
+    ...{
+      value: 11,
+      status: 'PRESENT',
+      type: 'DOUBLE',
+      snapshot: 2,
+      bitemporal: true,
+      missing: [],
+      online: null,
+      push: null,
+    },
     ttl: { declared: '3h', state: 'valid', until: instant('2001-01-01T15:00:00Z') },
     winner: { eventTime: instant('2001-01-01T12:00:00Z'), knownAt: instant('2001-01-01T12:05:00Z'), lane: 'sources' },
     origin: {
@@ -79,7 +89,7 @@ test('the value, the row that won with everything that it came by, and why the o
     ['older', 10],
     ['future', 12],
   ]);
-  expect(one.counts).toEqual({ won: 1, future: 1, not_yet_known: 1, older: 1, known_earlier: 0, tie: 0 });
+  expect(one.counts).toEqual({ won: 1, future: 1, not_yet_known: 1, older: 1, known_earlier: 0, replaced: 0, tie: 0 });
   const [row] = await world.query<{ price: number }>(
     `SELECT price FROM read_parquet('${world.lake.path(one.winner?.file ?? '')}', file_row_number = true) WHERE file_row_number = ${one.winner?.row}`,
   );
@@ -138,16 +148,30 @@ test('the command line tells it as docs/explain.md shows it, and REST answers th
   expect(JSON.parse((await run(...command, '--json')).stdout)).toEqual(await answer.json());
 });
 
+test('a pushed row is named with its push, beside what the online store answers, before and after it lies in a file', async () => {
+  const row = { ticker: 'ACME', event_time: '2001-01-01T12:30:00Z', known_at: '2001-01-01T12:31:00Z', price: 11.125 };
+  const push = { project, view: 'quote', rows: [row], to: 'online_and_offline' as const, id: 'noon' };
+  await pushRows(world.db, push, { name: 'bob' });
+  const waiting = await explain('2001-01-01T13:00:00Z');
+  expect(waiting).toMatchObject({
+    ...{ value: 11.125, winner: { lane: 'pushes', file: null, row: null }, sourcesState: null, sources: [] },
+    push: { id: 'noon', principal: 'bob', sequence: 1 },
+    online: { value: null, status: 'OUTSIDE_MAX_AGE', eventTime: instant('2001-01-01T12:30:00Z'), generation: 1 },
+  });
+  expect(waiting.others.find(({ value }) => value === 11)).toMatchObject({ verdict: 'older' });
+  expect(await explain('2001-01-01T13:00:00Z', { snapshot: 2 })).toMatchObject({ value: 11, push: null });
+});
+
 test('a correction makes another row win, an old snapshot answers as before, and a changed source is noticed', async () => {
   await writeFile(file, (blocks('csv')[0] ?? '').replace(',11\n', ',11.25\n'));
-  expect((await explain('2001-01-01T13:00:00Z')).sourcesState).toBe('changed since');
+  expect((await explain('2001-01-01T12:20:00Z')).sourcesState).toBe('changed since');
   await materialize();
-  expect(await explain('2001-01-01T13:00:00Z')).toMatchObject({
+  expect(await explain('2001-01-01T12:20:00Z')).toMatchObject({
     value: 11.25,
     snapshot: 3,
     sourcesState: 'as committed',
   });
-  expect(await explain('2001-01-01T13:00:00Z', { snapshot: 2 })).toMatchObject({
+  expect(await explain('2001-01-01T12:20:00Z', { snapshot: 2 })).toMatchObject({
     value: 11,
     sourcesState: 'changed since',
   });

@@ -34,9 +34,15 @@ const examples: Examples = {
     {
       ...{ view: 'place_day', revision: 1, definition: sha256('view'), feature: 'mean', type: 'DOUBLE', snapshot: 9 },
       ...{ key: { place: 'place-1' }, at: asOf, value: null, status: 'NOT_FOUND', bitemporal: false, winner: null },
-      ...{ ttl: { declared: '3d', state: 'no value', until: null }, origin: null, missing: [], sources: [] },
+      ...{
+        ttl: { declared: '3d', state: 'no value', until: null },
+        origin: null,
+        push: null,
+        missing: [],
+        sources: [],
+      },
       ...{ sourcesState: null, others: [], online: null },
-      counts: { won: 0, future: 0, not_yet_known: 0, older: 0, known_earlier: 0, tie: 0 },
+      counts: { won: 0, future: 0, not_yet_known: 0, older: 0, known_earlier: 0, replaced: 0, tie: 0 },
     },
   ],
   compactTable: [

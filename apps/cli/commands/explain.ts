@@ -59,7 +59,7 @@ function explanationText(one: Explanation): string {
 const line = (name: string, text: string): string => `  ${name.padEnd(12)}${text}`;
 const shown = (value: unknown): string => (value === null ? 'NULL' : String(value));
 
-function winnerLines({ winner, origin, ttl, bitemporal, sources, sourcesState }: Explanation): string[] {
+function winnerLines({ winner, origin, push, ttl, bitemporal, sources, sourcesState }: Explanation): string[] {
   if (!winner) return [line('row', 'none of this key was there by then')];
   const age = ttl.declared === null ? 'for ever' : `for ${ttl.declared}, until ${moment(ttl.until)}`;
   return [
@@ -79,6 +79,14 @@ function winnerLines({ winner, origin, ttl, bitemporal, sources, sourcesState }:
             `${origin.commit}, in snapshots from ${origin.snapshot} on, at ${moment(origin.committedAt)} by ${origin.principal}`,
           ),
           line('run', origin.workflowId),
+        ]
+      : []),
+    ...(push
+      ? [
+          line(
+            'push',
+            `${push.id}, at ${moment(push.pushedAt)} by ${push.principal}, row ${push.sequence} of all pushes`,
+          ),
         ]
       : []),
     ...(winner.file === null ? [] : [line('file', `${winner.file}, row ${winner.row}`)]),
@@ -111,6 +119,7 @@ const reasons: Readonly<Record<Candidate['verdict'], string>> = {
   not_yet_known: 'known only later',
   older: 'older',
   known_earlier: 'corrected by the row that won',
+  replaced: 'a push of the same instants stands above it',
   tie: 'same instants: the content decided',
 };
 
