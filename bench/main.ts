@@ -6,11 +6,13 @@ import { loadConfig } from '../apps/config.js';
 import { featuresBench } from './features.js';
 import { isMet, type Figure } from './figure.js';
 import { flightBench } from './flight.js';
+import { pointInTimeBench } from './point-in-time.js';
 import { serveBench } from './serve.js';
 
 /** `npm run bench [NAME …]`: every figure beside a peer's in the same run; fails when a target is missed. */
 const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   features: featuresBench,
+  'point-in-time': pointInTimeBench,
   flight: () => flightBench(),
   serve: serveBench,
 };
