@@ -27,7 +27,7 @@ const portBase = 28_080;
 /** Materializing and joining the flights, through the API and the workflows, beside plain DuckDB doing the same by hand. */
 export async function featuresBench(): Promise<Figure[]> {
   const config = loadConfig();
-  const home = join(config.projectRoot, '.eider', 'bench');
+  const home = join(config.projectRoot, '.eider', 'bench', 'features');
   await rm(home, { recursive: true, force: true });
   const output = createOutput({ home, show: null, tell: () => undefined, colour: false });
   const dev = await startDev({ config: { ...config, home }, output, portBase });
