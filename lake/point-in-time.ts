@@ -1,8 +1,9 @@
-import type { Column } from '../domain/features.js';
+import type { Column, Window } from '../domain/features.js';
+import { fromMicros, toMicros } from '../domain/instants.js';
 import type { FeatureNaming, JoinMode } from '../domain/point-in-time.js';
 import { DomainError } from '../domain/errors.js';
 import { inputColumn } from '../domain/resources.js';
-import { quoteName, quoteText } from './duckdb.js';
+import { quoteName, quoteText, timestamp } from './duckdb.js';
 
 /** A feature view as a join reads it: one snapshot's rows, and what their columns mean. */
 export interface JoinView {
@@ -22,14 +23,17 @@ export interface JoinView {
   /** All features of the view, in its order: they decide between rows of the same instants, whichever are asked for. */
   readonly content: readonly string[];
   readonly mode: JoinMode;
-  /** True when no two rows have the same keys and event time, which saves the sort that would choose between them. */
+  /** True when no two rows have the same keys, event time and known-at, which saves the choice between them. */
   readonly distinct: boolean;
+  /** Between which instants all rows of the spine lie, where that is known: what none of them can see is not read. */
+  readonly range?: Window | null;
 }
 
 /**
  * The point-in-time join as SQL. For each spine row and view: of the rows with equal keys (NULL equals nothing) that were
  * visible at the spine's instant, the one with the greatest (event time, known-at, content); NULL when it is older than the
- * TTL, whose bound is inclusive. Every spine row comes out once, with its columns untouched.
+ * TTL, whose bound is inclusive. Every spine row comes out once, with its columns untouched, in no order: whoever wants one
+ * numbers the spine's rows before and sorts by the number.
  *
  * A row is visible from greatest(event time, known-at) on. Along that instant the best row so far is a step function, so a
  * bitemporal join is an ordinary ASOF join on it: exact, without the range join that others need.
@@ -37,55 +41,103 @@ export interface JoinView {
 export function pointInTimeJoin(spine: string, eventTime: string, views: readonly JoinView[]): string {
   const at = `spine.${quoteName(eventTime)}`;
   const features = views.flatMap((view, index) =>
-    view.features.map((feature, number) => {
-      const value = `CASE WHEN ${isValid(view, `v${index}`, at)} THEN v${index}.f${number} END`;
-      return `, ${value} AS ${quoteName(feature.as)}`;
+    view.features.map(({ column, as }) => {
+      const value = `v${index}.${names.feature(view, column)}`;
+      return `, CASE WHEN ${isValid(view, `v${index}`, at)} THEN ${value} END AS ${quoteName(as)}`;
     }),
   );
   const joins = views.map((view, index) => {
-    const keys = view.keys.map(
-      ({ column, spine: asked }) => `spine.${quoteName(asked)} = v${index}.${quoteName(column)}`,
-    );
-    return `ASOF LEFT JOIN ${visibleRows(view)} AS v${index} ON ${[...keys, `${at} >= v${index}.visible_at`].join(' AND ')}`;
+    const keys = view.keys.map((key, number) => `spine.${quoteName(key.spine)} = v${index}.${names.key(number)}`);
+    return `ASOF LEFT JOIN ${steps(view)} AS v${index} ON ${[...keys, `${at} >= v${index}.visible_at`].join(' AND ')}`;
   });
   return `(SELECT spine.*${features.join('')} FROM ${spine} AS spine ${joins.join(' ')})`;
 }
+
+/** What columns are called inside of a join, so that no name of a view means something else there. */
+const names = {
+  key: (number: number) => `k${number}`,
+  feature: (view: JoinView, column: string) => `f${contentOf(view).indexOf(column)}`,
+};
+
+const contentOf = ({ content, features }: JoinView): string[] => [
+  ...new Set([...content, ...features.map(({ column }) => column)]),
+];
 
 /**
  * Whether the row that was found counts. Several ASOF joins in a row let a NULL of the spine match now and then (DuckDB 1.5),
  * so that a key or instant that is NULL gets nothing is said here again.
  */
 function isValid(view: JoinView, alias: string, at: string): string {
-  const conditions = [at, ...view.keys.map((key) => `spine.${quoteName(key.spine)}`)].map(
-    (asked) => `${asked} IS NOT NULL`,
-  );
+  const conditions = [finite(at), ...view.keys.map((key) => `spine.${quoteName(key.spine)} IS NOT NULL`)];
+  const ttlMicros = ttlIn(view.mode, view.ttlMicros);
   // Whole microseconds: comparing INTERVALs costs several times as much.
-  if (view.ttlMicros !== null) conditions.push(`epoch_us(${at}) - epoch_us(${alias}.event_time) <= ${view.ttlMicros}`);
+  if (ttlMicros !== null) conditions.push(`epoch_us(${at}) - epoch_us(${alias}.event_time) <= ${ttlMicros}`);
   return conditions.join(' AND ');
 }
 
-/** The view as steps: keys, the instant from which a row is the best one, its event time, and its features as f0, f1, … */
-function visibleRows(view: JoinView): string {
-  const columns = view.keys.map(({ column }) => quoteName(column));
-  const keys = columns.join(', ');
-  const eventTime = quoteName(view.eventTime);
-  const present = [...columns, eventTime].map((column) => `${column} IS NOT NULL`).join(' AND ');
-  const source = `${view.relation} WHERE ${present}`;
-  const numbered = (prefix = '') =>
-    view.features.map(({ column }, at) => `${prefix}${quoteName(column)} AS f${at}`).join(', ');
-  if (view.knownAt === null && view.distinct)
-    return `(SELECT ${keys}, ${eventTime} AS visible_at, ${eventTime} AS event_time, ${numbered()} FROM ${source})`;
-  const knownAt = view.knownAt === null ? eventTime : `coalesce(${quoteName(view.knownAt)}, ${eventTime})`;
-  // Structs compare field by field, so the features themselves break a tie: the same rows give the same winner in any order.
-  const features = view.features.map(({ column }) => `${quoteName(column)} := ${quoteName(column)}`);
-  const row = `struct_pack(event_time := ${eventTime}, known_at := ${knownAt}, ${features.join(', ')})`;
-  const rows = `(SELECT ${keys}, greatest(${eventTime}, ${knownAt}) AS visible_at, ${row} AS row FROM ${source})`;
-  const best = `max(row) OVER (PARTITION BY ${keys} ORDER BY visible_at RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)`;
-  const steps =
-    view.knownAt === null
-      ? `(SELECT ${keys}, visible_at, max(row) AS row FROM ${rows} GROUP BY ALL)`
-      : `(SELECT DISTINCT ON (${keys}, visible_at) ${keys}, visible_at, ${best} AS row FROM ${rows})`;
-  return `(SELECT ${keys}, visible_at, row.event_time AS event_time, ${numbered('row.')} FROM ${steps})`;
+/** Neither NULL nor infinite: what has no instant was true at none. */
+const finite = (instant: string): string => `isfinite(${instant}::TIMESTAMP)`;
+
+/** Feast's SQL engines cut a TTL to whole seconds, and take what is left of less than one for none at all. */
+export function ttlIn(mode: JoinMode, ttlMicros: number | null): number | null {
+  if (mode !== 'feast' || ttlMicros === null) return ttlMicros;
+  const seconds = Math.floor(ttlMicros / 1e6);
+  return seconds === 0 ? null : seconds * 1e6;
+}
+
+/**
+ * The view as steps: keys, the instant from which a row is the best one, its event time and its features. Sorted by (visible
+ * at, event time, known-at, content), a row is the best so far unless an earlier one has a later event time; so a running
+ * maximum of the event time tells, and of those that begin at the same instant the last one stays.
+ */
+function steps(view: JoinView): string {
+  const { keys, distinct, knownAt } = view;
+  const rows = presentRows(view);
+  if (distinct && knownAt === null) return rows;
+  const partition = keys.length === 0 ? '' : `PARTITION BY ${keys.map((_, number) => names.key(number)).join(', ')} `;
+  const content = distinct ? [] : contentOf(view).map((column) => names.feature(view, column));
+  const order = ['visible_at', 'event_time', 'known_at', ...content].join(', ');
+  const isLast = 'lead(visible_at) OVER steps IS DISTINCT FROM visible_at';
+  const isBest = 'event_time >= max(event_time) OVER (steps ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)';
+  return `(SELECT * FROM ${rows} WINDOW steps AS (${partition}ORDER BY ${order}) QUALIFY ${looksAtKnownAt(view) ? `${isBest} AND ${isLast}` : isLast})`;
+}
+
+/** The rows of the view that may match, with the names that they have inside of a join. */
+function presentRows(view: JoinView): string {
+  // With its table's name a column is never taken for one of those that are named here.
+  const of = (column: string) => `held.${quoteName(column)}`;
+  const event = of(view.eventTime);
+  const known = view.knownAt === null ? event : `coalesce(${of(view.knownAt)}, ${event})`;
+  const columns = [
+    ...view.keys.map(({ column }, number) => `${of(column)} AS ${names.key(number)}`),
+    ...[`${looksAtKnownAt(view) ? `greatest(${event}, ${known})` : event} AS visible_at`],
+    ...[`${event} AS event_time`, `${known} AS known_at`],
+    ...contentOf(view).map((column) => `${of(column)} AS ${names.feature(view, column)}`),
+  ];
+  const conditions = [
+    ...view.keys.map(({ column }) => `${of(column)} IS NOT NULL`),
+    ...(view.knownAt === null ? [event] : [event, known]).map(finite),
+    ...reach(view, event),
+  ];
+  return `(SELECT ${columns.join(', ')} FROM ${view.relation} AS held WHERE ${conditions.join(' AND ')})`;
+}
+
+const looksAtKnownAt = ({ mode, knownAt }: JoinView): boolean => mode === 'known_at' && knownAt !== null;
+
+const yearOneMicros = -62_135_596_800e6;
+
+/**
+ * A row after the last of the spine is seen by none of it; one that is older than the TTL even for the first is too old
+ * whenever it is the best. Parquet's statistics then say which parts of the files need not be read.
+ */
+function reach({ range, mode, ttlMicros }: JoinView, event: string): string[] {
+  if (!range) return [];
+  const ttl = ttlIn(mode, ttlMicros);
+  const first = ttl === null ? -Infinity : toMicros(range.start) - ttl;
+  return [
+    `${event} < ${timestamp(range.end)}`,
+    ...(first < yearOneMicros ? [] : [`${event} >= ${timestamp(fromMicros(first))}`]),
+  ];
 }
 
 /** The files of a snapshot as a relation; a snapshot without files still has its columns. */
