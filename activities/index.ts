@@ -1,4 +1,6 @@
 import { compactionActivities } from './compaction.js';
+import { controlActivities } from './control.js';
+import { datasetCheckActivities } from './dataset-checks.js';
 import { datasetActivities } from './datasets.js';
 import type { Dependencies } from './dependencies.js';
 import { deploymentActivities } from './deployment.js';
@@ -7,19 +9,31 @@ import { explainActivities } from './explain.js';
 import { featureActivities } from './features.js';
 import { inferenceActivities } from './inference.js';
 import { monitoringActivities } from './monitoring.js';
+import { onlineActivities } from './online.js';
+import { proofActivities } from './online-proof.js';
+import { pushActivities } from './pushes.js';
+import { refreshActivities } from './refresh.js';
 import { resourceActivities } from './resources.js';
 import { retentionActivities } from './retention.js';
 import { scoringActivities } from './scoring.js';
+import { spineUploadActivities } from './spine-uploads.js';
 import { trainingActivities } from './training.js';
 
 /** Every step that touches the world, over what it needs of it. */
 export const createActivities = (dependencies: Dependencies) => ({
   ...resourceActivities(dependencies),
   ...featureActivities(dependencies),
+  ...controlActivities(dependencies),
+  ...onlineActivities(dependencies),
+  ...pushActivities(dependencies),
+  ...proofActivities(dependencies),
+  ...refreshActivities(dependencies),
   ...compactionActivities(dependencies),
   ...retentionActivities(dependencies),
   ...explainActivities(dependencies),
   ...datasetActivities(dependencies),
+  ...datasetCheckActivities(dependencies),
+  ...spineUploadActivities(dependencies),
   ...trainingActivities(dependencies),
   ...evaluationActivities(dependencies),
   ...deploymentActivities(dependencies),

@@ -37,6 +37,9 @@ export const workflowIds = {
   compact: (project: ProjectName, view: string, revision: number) => `compact/${project}/${view}@r${revision}`,
   collect: (project: ProjectName) => `gc/${project}`,
   erase: (project: ProjectName, erasure: string) => `erase/${project}/${erasure}`,
+  refresh: (project: ProjectName, view: string) => `refresh/${project}/${view}`,
+  quarantine: (project: ProjectName, view: string, revision: number, digest: Sha256) =>
+    `quarantine/${project}/${view}@r${revision}/${digest.slice(0, 16)}`,
   trainingSet: (project: ProjectName, model: string, revision: number, asOf: Instant) =>
     `dataset/${project}/${model}@r${revision}/${shortInstant(asOf)}`,
   dataset: (project: ProjectName, name: string) => `dataset/${project}/${name}`,
@@ -45,6 +48,9 @@ export const workflowIds = {
   spine: (project: ProjectName, spine: Sha256) => `spine/${project}/${spine}`,
   train: (project: ProjectName, model: string, revision: number, asOf: Instant) =>
     `train/${project}/${model}@r${revision}/${shortInstant(asOf)}`,
+  publish: (project: ProjectName, view: string) => `publish/${project}/${view}`,
+  flush: (project: ProjectName, view: string) => `flush/${project}/${view}`,
+  verifyOnline: (project: ProjectName, view: string) => `verify-online/${project}/${view}`,
   evaluate: (project: ProjectName, run: RunId) => `evaluate/${project}/${run}`,
   deploy: (project: ProjectName, endpoint: string, version: number, asOf: Instant) =>
     `deploy/${project}/${endpoint}/v${version}/${shortInstant(asOf)}`,

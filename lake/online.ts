@@ -70,23 +70,26 @@ const typed = (text: string, columns: readonly Column[]): string[] =>
 
 /**
  * Of each key the row that holds at the instant: the greatest (event time, known-at, content) of those that could be known by
- * then, as the point-in-time join has it. The newest event time of each key is found first, so that only its rows are compared.
+ * then, as the point-in-time join has it; its instants are `eider_event_at` and `eider_known_at`. The newest event time of each key is found first, so that only its rows are compared.
  */
 export function latestRows(relation: string, shape: OnlineShape, at: Instant): string {
   const { keys, eventTime, knownAt, features } = shape;
   const names = keys.map(({ name }) => quoteName(name));
   const event = quoteName(eventTime);
   const known = knownAt === null ? event : `coalesce(${quoteName(knownAt)}, ${event})`;
-  const present = [...names, event].map((column) => `${column} IS NOT NULL`);
+  // What has no finite time was true at no time.
+  const present = [...names.map((column) => `${column} IS NOT NULL`), `isfinite(${event})`, `isfinite(${known})`];
   const visible = [...present, `${event} <= ${timestamp(at)}`, `${known} <= ${timestamp(at)}`].join(' AND ');
   const columns = features.map(({ name }) => quoteName(name));
-  const rows = `(SELECT ${[...names, `${event} AS event_at`, `${known} AS known_at`, ...columns].join(', ')} FROM ${relation} WHERE ${visible})`;
-  const newest = `(SELECT ${[...names, 'max(event_at) AS event_at'].join(', ')} FROM rows ${groupBy(names)})`;
+  const rows = `(SELECT ${[...names, `${event} AS eider_event_at`, `${known} AS eider_known_at`, ...columns].join(', ')} FROM ${relation} WHERE ${visible})`;
+  const newest = `(SELECT ${[...names, 'max(eider_event_at) AS eider_event_at'].join(', ')} FROM eider_rows ${groupBy(names)})`;
   const content = columns.map((column) => `${column} := ${column}`).join(', ');
-  const best = `max(struct_pack(known_at := known_at, ${content})) AS best`;
-  return `(WITH rows AS ${rows}, newest AS ${newest}
-    SELECT ${[...names, 'event_at', 'best.known_at AS known_at', ...columns.map((column) => `best.${column} AS ${column}`)].join(', ')}
-    FROM (SELECT ${[...names, 'event_at', best].join(', ')} FROM rows JOIN newest USING (${[...names, 'event_at'].join(', ')}) ${groupBy([...names, 'event_at'])}))`;
+  const best = `max(struct_pack(eider_known_at := eider_known_at, ${content})) AS eider_best`;
+  const bestOf = [...names, 'eider_event_at'];
+  const unpacked = ['eider_known_at', ...columns].map((column) => `eider_best.${column} AS ${column}`);
+  return `(WITH eider_rows AS ${rows}, eider_newest AS ${newest}
+    SELECT ${[...bestOf, ...unpacked].join(', ')}
+    FROM (SELECT ${[...bestOf, best].join(', ')} FROM eider_rows JOIN eider_newest USING (${bestOf.join(', ')}) ${groupBy(bestOf)}))`;
 }
 
 const groupBy = (names: readonly string[]): string => (names.length === 0 ? '' : `GROUP BY ${names.join(', ')}`);

@@ -1,5 +1,7 @@
 import type { Writable } from 'node:stream';
+import type { Window } from '../domain/features.js';
 import type { ProjectName } from '../domain/ids.js';
+import { fromMicros } from '../domain/instants.js';
 import { literal, only, type Database, type Queries, type Transaction } from './db.js';
 
 /** Pushed rows on their way into the lake: which of them a reader must see beside a snapshot, and which wait. */
@@ -96,6 +98,24 @@ export async function waitingPushes(
      ORDER BY project, view, revision`,
     [project ?? null, view ?? null, longerThanSeconds, rowsMin],
   );
+}
+
+/** The windows of event time that waiting rows lie in, in order of time. */
+export async function waitingWindows(
+  db: Queries,
+  ref: PushedRef,
+  sequence: number,
+  sizeMicros: number,
+): Promise<Window[]> {
+  const rows = await db.query<{ number: number }>(
+    `SELECT DISTINCT floor(extract(epoch FROM event_time) * 1000000 / $1::numeric)::bigint AS number FROM pushed_rows
+     WHERE ${where(ref)} AND ${waiting(sequence)} ORDER BY number`,
+    [sizeMicros],
+  );
+  return rows.map(({ number }) => ({
+    start: fromMicros(number * sizeMicros),
+    end: fromMicros((number + 1) * sizeMicros),
+  }));
 }
 
 /** The rows of a selection, in a transaction of their own. */

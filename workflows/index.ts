@@ -1,7 +1,10 @@
 export { checkResources } from './resources.js';
 export { explainValue } from './explain.js';
-export { materializeView } from './features.js';
-export { buildTrainingSet, trainModel } from './training.js';
+export { materializeView, readQuarantine } from './features.js';
+export { refreshView } from './refresh.js';
+export { flushPushes, publishView, verifyOnline } from './online.js';
+export { buildDataset, buildTrainingSet, recreateDataset, takeSpine, verifyDataset } from './datasets.js';
+export { trainModel } from './training.js';
 export { evaluateRun } from './evaluation.js';
 export { commitInferenceLog, deployVersion, scoreWindow } from './deployment.js';
 export { monitorTick } from './monitoring.js';

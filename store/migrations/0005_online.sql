@@ -103,6 +103,8 @@ CREATE TABLE online_reports (
   view text NOT NULL,
   generation int NOT NULL,
   report jsonb NOT NULL,
+  -- Each differing key with what was seen and what belongs there; null when they are too many to be mended one by one.
+  mending jsonb,
   workflow_id text NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now(),
   principal text NOT NULL,

@@ -1,0 +1,160 @@
+import { randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { activityInfo } from '@temporalio/activity';
+import { DomainError } from '../domain/errors.js';
+import { failpoint } from '../domain/failpoints.js';
+import type { ProjectName } from '../domain/ids.js';
+import { fromMicros } from '../domain/instants.js';
+import type { OnlineShape } from '../domain/online.js';
+import type { PublishPlan, PublishView } from '../domain/publishing.js';
+import type { PinnedTable } from '../domain/tables.js';
+import { quoteText, type Session } from '../lake/duckdb.js';
+import { featuresText, keyText, latestRows } from '../lake/online.js';
+import { hashRows } from '../lake/rows.js';
+import { leaseSnapshot } from '../store/leases.js';
+import { dropRetired, flipGeneration, loadGeneration, planGeneration, type Flip } from '../store/online-publish.js';
+import { shapeOf } from '../store/online-shapes.js';
+import { generationById, type Generation } from '../store/online.js';
+import { getResource } from '../store/resources.js';
+import { waitingPushes } from '../store/staged-rows.js';
+import { tableState } from '../store/snapshots.js';
+import { tables } from '../store/tables.js';
+import type { Dependencies } from './dependencies.js';
+import { beating, currentWorkflowId } from './heartbeat.js';
+import { stagedView } from './staged-rows.js';
+
+export type OnlineDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'scratch'>;
+
+export const onlineActivities = (dependencies: OnlineDependencies) => ({
+  /** Pins the snapshot and what was pushed; a repeat gets the generation that the first attempt noted. */
+  planPublish: (input: PublishView): Promise<PublishPlan> => plan(dependencies, input),
+
+  /** All of the table or nothing: a repeat loads again what was not committed, and leaves what was. */
+  loadPublished: ({ project, id }: { project: ProjectName; id: number }): Promise<{ rows: number; rowHash: string }> =>
+    beating((signal) => load(dependencies, project, id, signal)),
+
+  /** Once: a repeat gets what the first attempt recorded. */
+  async flipPublished({
+    project,
+    id,
+    principal,
+  }: {
+    project: ProjectName;
+    id: number;
+    principal: string;
+  }): Promise<Flip> {
+    await failpoint('publish.before_flip');
+    const flip = await flipGeneration(dependencies.db, project, id, { name: principal });
+    await failpoint('publish.after_flip');
+    return flip;
+  },
+
+  /** Any number of times. */
+  dropRetired: ({ project, view }: { project: ProjectName; view: string }): Promise<number> =>
+    dropRetired(dependencies.db, project, view),
+});
+
+async function plan({ db }: OnlineDependencies, input: PublishView): Promise<PublishPlan> {
+  const { project, view, revision } = input;
+  const declared = await getResource(db, project, 'FeatureView', view, revision);
+  const { snapshot } = await tableState(db, { project, schema: 'features', name: view, revision });
+  if (snapshot === 0 && (await waitingPushes(db, { project, view })).length === 0)
+    throw new DomainError('features_not_materialized', `View "${view}" revision ${revision} has no commit.`, { view });
+  const { workflowExecution } = activityInfo();
+  const generation = await planGeneration(db, {
+    ...{ project, view, revision, snapshot, shape: await shapeOf(db, project, declared) },
+    watermark: input.asOf ?? fromMicros(Date.now() * 1000),
+    madeBy: `${workflowExecution?.workflowId}/${workflowExecution?.runId}`,
+    workflowId: currentWorkflowId(),
+    principal: { name: input.principal },
+  });
+  const { id, sequence } = generation;
+  const { watermark } = generation;
+  if (watermark === null) throw new DomainError('internal', 'A planned generation has no watermark.');
+  return { id, generation: generation.generation, snapshot: generation.snapshot, sequence, watermark };
+}
+
+async function load(
+  { db, engine, lake, scratch }: OnlineDependencies,
+  project: ProjectName,
+  id: number,
+  signal: AbortSignal,
+): Promise<{ rows: number; rowHash: string }> {
+  const generation = await generationById(db, id);
+  const file = join(scratch, `online-${randomUUID()}.csv`);
+  try {
+    if (generation.status === 'building')
+      await holding(db, project, generation, () =>
+        engine.session(async (session) => {
+          const relation = await offlineRows({ db, lake, scratch }, session, project, generation);
+          const rowHash = await writeLatest(session, relation, generation, file);
+          await loadGeneration(db, id, rowHash, () => createReadStream(file));
+        }, signal),
+      );
+  } finally {
+    await rm(file, { force: true });
+  }
+  await failpoint('publish.loaded');
+  const { status, rows, rowHash } = await generationById(db, id);
+  if (status === 'dropped' || rows === null || rowHash === null)
+    throw new DomainError(
+      'generation_moved',
+      `Generation ${generation.generation} of "${generation.view}" was given up.`,
+    );
+  return { rows, rowHash };
+}
+
+/** The view as the generation was planned on it. */
+export async function offlineRows(
+  { db, lake, scratch }: Pick<Dependencies, 'db' | 'lake' | 'scratch'>,
+  session: Session,
+  project: ProjectName,
+  { view, revision, snapshot, sequence, shape }: Generation,
+): Promise<string> {
+  const empty: PinnedTable = {
+    ...{ project, schema: 'features', name: view, revision, snapshot, rowHash: null, rows: 0, bytes: 0, files: [] },
+    columns: columnsOf(shape),
+  };
+  const table = snapshot === 0 ? empty : await tables(db).at(project, 'features', view, revision, snapshot);
+  return (await stagedView({ db, lake, scratch }, session, table, shape, sequence)).relation;
+}
+
+const columnsOf = ({ keys, eventTime, knownAt, features }: OnlineShape) => [
+  ...keys,
+  ...[eventTime, ...(knownAt === null ? [] : [knownAt])].map((name) => ({ name, type: 'TIMESTAMP' })),
+  ...features,
+];
+
+const instants = ['eider_event_at', 'eider_known_at'].map((name) => ({ name, type: 'TIMESTAMP' }));
+const latest = 'eider_latest';
+
+/** What is online is written to the file as PostgreSQL reads it; returns its row hash. */
+async function writeLatest(session: Session, relation: string, generation: Generation, file: string): Promise<string> {
+  const { shape, watermark } = generation;
+  if (watermark === null) throw new DomainError('internal', 'A generation without a watermark cannot be loaded.');
+  await session.run(`CREATE TEMP TABLE ${latest} AS SELECT * FROM ${latestRows(relation, shape, watermark)}`);
+  const texts = `SELECT ${keyText(shape.keys)}, eider_event_at, eider_known_at, 0, ${featuresText(shape.features)} FROM ${latest}`;
+  await session.run(`COPY (${texts}) TO ${quoteText(file)} (FORMAT csv, HEADER false)`);
+  const { rowHash } = await hashRows(session, latest, [...shape.keys, ...instants, ...shape.features]);
+  await session.run(`DROP TABLE ${latest}`);
+  return rowHash;
+}
+
+/** Keeps the generation's snapshot readable while it is read. */
+export async function holding<Result>(
+  db: Dependencies['db'],
+  project: ProjectName,
+  { view: name, revision, snapshot }: Generation,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  if (snapshot === 0) return work();
+  const lease = await leaseSnapshot(db, { project, schema: 'features', name, revision, snapshot }, 'online', leaseMs);
+  try {
+    return await work();
+  } finally {
+    await lease.release();
+  }
+}
+const leaseMs = 3_600_000;
