@@ -1,4 +1,5 @@
-import { executeChild, proxyActivities, sleep, WorkflowExecutionAlreadyStartedError } from '@temporalio/workflow';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { executeChild, proxyActivities, sleep } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.js';
 import { workflowIds } from '../domain/ids.js';
 import type { Refreshed, RefreshView } from '../domain/refresh.js';
