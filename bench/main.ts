@@ -6,6 +6,7 @@ import { loadConfig } from '../apps/config.js';
 import { featuresBench } from './features.js';
 import { isMet, type Figure } from './figure.js';
 import { flightBench } from './flight.js';
+import { materializeBench } from './materialize.js';
 import { pointInTimeBench } from './point-in-time.js';
 import { serveBench } from './serve.js';
 
@@ -13,6 +14,7 @@ import { serveBench } from './serve.js';
 const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   features: featuresBench,
   'point-in-time': pointInTimeBench,
+  materialize: materializeBench,
   flight: () => flightBench(),
   serve: serveBench,
 };

@@ -1,0 +1,50 @@
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ApiClient } from '../apps/cli/client.js';
+import { demoApi, type DemoApi } from '../apps/cli/demo-api.js';
+import { startDev, type Dev } from '../apps/cli/dev.js';
+import { createOutput } from '../apps/cli/dev-output.js';
+import { loadConfig } from '../apps/config.js';
+import { defaultProject } from '../domain/ids.js';
+import { benchFolder } from './data.js';
+
+const portBase = 28_080;
+/** Of one DuckDB; what a worker holds beside it is little. */
+const memoryLimit = '2500MB';
+
+export interface BenchHome {
+  readonly api: DemoApi;
+  /** Where the API is. */
+  readonly url: string;
+  /** Posts, and waits for the workflow that was started. */
+  work<Result>(path: string, body: object): Promise<Result>;
+  /** The most memory that a process ever had, in GiB. */
+  peakGiB(name: string): Promise<number>;
+}
+
+/** Everything that `eider dev` starts, on an empty home, as long as the work takes. */
+export async function withHome<Result>(name: string, work: (home: BenchHome) => Promise<Result>): Promise<Result> {
+  const config = loadConfig();
+  const home = join(benchFolder, name);
+  await rm(home, { recursive: true, force: true });
+  const output = createOutput({ home, show: null, tell: () => undefined, colour: false });
+  const environment = { ...config.environment, EIDER_MEMORY_LIMIT: memoryLimit };
+  const dev = await startDev({ config: { ...config, home, environment }, output, portBase });
+  const api = demoApi(new ApiClient({ url: dev.addresses.api, project: defaultProject }));
+  try {
+    return await work({
+      ...{ api, url: dev.addresses.api },
+      work: async (path, body) => api.result((await api.post<{ workflowId: string }>(path, body)).workflowId),
+      peakGiB: (process) => peakGiB(dev, process),
+    });
+  } finally {
+    await dev.stop();
+    output.close();
+    await rm(home, { recursive: true, force: true });
+  }
+}
+
+async function peakGiB(dev: Dev, name: string): Promise<number> {
+  const status = await readFile(`/proc/${dev.pidOf(name)}/status`, 'utf8');
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? NaN) / 2 ** 20;
+}
