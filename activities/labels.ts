@@ -1,10 +1,11 @@
+import type { DatasetSpec, LabelSource, PinnedLabels } from '../domain/datasets.js';
 import type { Window } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import type { Revision } from '../domain/resources.js';
 import { quoteName, quoteText, timestamp, type Session } from '../lake/duckdb.js';
-import { sourceFiles, sourceRelation } from '../lake/sources.js';
+import { describe, sourceFiles, sourceRelation } from '../lake/sources.js';
 import { withSources } from '../lake/sql.js';
-import { labelsAsOf } from '../store/inference.js';
+import { labelsAsOf, newestLabel } from '../store/labels.js';
 import { getResource } from '../store/resources.js';
 import type { Dependencies } from './dependencies.js';
 
@@ -13,11 +14,10 @@ export async function labelRelation(
   { db, access }: Pick<Dependencies, 'db' | 'access'>,
   session: Session,
   project: ProjectName,
-  model: Revision<'Model'>,
+  { name: model, spec: { spine } }: Revision<'Model'>,
   window: Window,
   asOf: Instant,
 ): Promise<string> {
-  const { spine } = model.spec;
   const source = await getResource(db, project, 'Source', spine.source);
   const rows = withSources(spine.sql, [
     { name: source.name, relation: sourceRelation(source, await sourceFiles(source, access), window) },
@@ -26,32 +26,82 @@ export async function labelRelation(
   const columns = [...spine.key, spine.label, spine.knownAt].map(quoteName).join(', ');
   const within = `${eventTime} >= ${timestamp(window.start)} AND ${eventTime} < ${timestamp(window.end)}`;
   const own = `(SELECT ${columns} FROM ${rows} WHERE ${within})`;
-  return withUploads({ db }, session, project, model, own, asOf);
+  const { label, knownAt, key } = spine;
+  const labels = { of: { model }, key, label, type: 'BOOLEAN', knownAt };
+  return (await withUploads({ db }, session, project, labels, own, { asOf })).relation;
+}
+
+interface UploadedLabels {
+  readonly of: LabelSource;
+  readonly key: readonly string[];
+  readonly label: string;
+  readonly type: string;
+  /** The column of the rows that says when a label could be known, if they have one. */
+  readonly knownAt: string | null;
 }
 
 /**
- * Rows of the spine, with uploaded labels in the place of their own. An upload holds from its known-at on: of those known by
- * then the newest counts, and before the first the source's label does.
+ * Rows of a spine, with uploaded labels in the place of their own. An upload holds from its known-at on: of those known by
+ * then the newest counts, and before the first the spine's own label does.
  */
-export async function withUploads(
+async function withUploads(
   { db }: Pick<Dependencies, 'db'>,
   session: Session,
   project: ProjectName,
-  { name, spec: { spine } }: Revision<'Model'>,
+  { of, key, label, type, knownAt }: UploadedLabels,
   rows: string,
-  asOf: Instant,
-): Promise<string> {
-  const uploaded = await labelsAsOf(db, project, name, asOf);
-  if (uploaded.length === 0) return rows;
+  until: { readonly asOf: Instant | null; readonly upTo?: number },
+): Promise<{ readonly relation: string; readonly used: string | null }> {
+  const uploaded = await labelsAsOf(db, project, of, until);
+  if (uploaded.length === 0) return { relation: rows, used: null };
   const values = uploaded.map(
     (one) =>
-      `([${spine.key.map((key) => quoteText(String(one.key[key]))).join(', ')}], ${one.label}, ${timestamp(one.knownAt)})`,
+      `([${key.map((column) => quoteText(String(one.key[column]))).join(', ')}], ${quoteText(String(one.label))}, ${timestamp(one.knownAt)})`,
   );
   await session.run(
-    `CREATE OR REPLACE TEMP TABLE uploaded_labels AS SELECT * FROM (VALUES ${values.join(', ')}) AS u(row_key, label, known_at)`,
+    `CREATE OR REPLACE TEMP TABLE uploaded_labels AS SELECT row_key, label::${type} AS label, known_at FROM (VALUES ${values.join(', ')}) AS u(row_key, label, known_at)`,
   );
-  const [label, knownAt] = [quoteName(spine.label), quoteName(spine.knownAt)];
-  const key = `[${spine.key.map((column) => `o.${quoteName(column)}::VARCHAR`).join(', ')}]`;
-  return `(SELECT o.* REPLACE (coalesce(u.label, o.${label}) AS ${label}, coalesce(u.known_at, o.${knownAt}) AS ${knownAt})
-           FROM ${rows} AS o LEFT JOIN uploaded_labels AS u ON u.row_key = ${key})`;
+  const rowKey = `[${key.map((column) => `o.${quoteName(column)}::VARCHAR`).join(', ')}]`;
+  const replaced = [
+    `CASE WHEN u.row_key IS NULL THEN o.${quoteName(label)} ELSE u.label END AS ${quoteName(label)}`,
+    ...(knownAt === null ? [] : [`coalesce(u.known_at, o.${quoteName(knownAt)}) AS ${quoteName(knownAt)}`]),
+  ];
+  return {
+    relation: `(SELECT o.* REPLACE (${replaced.join(', ')}) FROM ${rows} AS o LEFT JOIN uploaded_labels AS u ON u.row_key = ${rowKey})`,
+    used: `(SELECT 1 FROM ${rows} AS o SEMI JOIN uploaded_labels AS u ON u.row_key = ${rowKey})`,
+  };
+}
+
+/**
+ * The spine with the labels that were known by the as-of instant: its own, and what was uploaded since. Says which uploads
+ * were looked at, so that the same can be taken again.
+ */
+export async function withLabels(
+  dependencies: Pick<Dependencies, 'db'>,
+  session: Session,
+  project: ProjectName,
+  spec: DatasetSpec,
+  rows: string,
+  pinned?: PinnedLabels | null,
+): Promise<{ readonly relation: string; readonly labels: PinnedLabels | null }> {
+  const { label, key, asOf = null } = spec;
+  if (label === undefined) return { relation: rows, labels: null };
+  const columns = await describe(session, rows);
+  const type = columns.find(({ name }) => name === label.column)?.type;
+  const column = quoteName(label.column);
+  const own =
+    type === undefined
+      ? `(SELECT *, NULL::${label.type} AS ${column} FROM ${rows})`
+      : asOf === null || label.knownAt === undefined
+        ? rows
+        : `(SELECT * REPLACE (CASE WHEN ${quoteName(label.knownAt)} <= ${timestamp(asOf)} THEN ${column} END AS ${column}) FROM ${rows})`;
+  const known = (relation: string) => (label.unknown === 'keep' ? relation : `(SELECT * FROM ${relation} WHERE ${column} IS NOT NULL)`); // prettier-ignore
+  if (key === undefined) return { relation: known(own), labels: null };
+  const of = label.uploads ?? { dataset: spec.name };
+  const upTo = pinned?.upTo ?? (await newestLabel(dependencies.db, project, of));
+  const asked = { of, key, label: label.column, type: type ?? label.type, knownAt: label.knownAt ?? null };
+  const { relation, used } = await withUploads(dependencies, session, project, asked, own, { asOf, upTo });
+  const [count] =
+    used === null ? [] : await session.rows<{ rows: number }>(`SELECT count(*)::DOUBLE AS rows FROM ${used}`);
+  return { relation: known(relation), labels: { upTo, used: count?.rows ?? 0 } };
 }

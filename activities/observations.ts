@@ -5,6 +5,7 @@ import type { Instant, ProjectName } from '../domain/ids.js';
 import { durationMicros, plusMicros } from '../domain/instants.js';
 import { metricNames, type Revision } from '../domain/resources.js';
 import type { ColumnProfile, Observed } from '../domain/monitoring.js';
+import { splitColumn } from '../domain/splits.js';
 import { quoteName, quoteText, timestamp, type Session } from '../lake/duckdb.js';
 import { binaryMetrics } from '../lake/metrics.js';
 import { filesRelation } from '../lake/point-in-time.js';
@@ -14,13 +15,15 @@ import { getVersion, type ModelVersion } from '../store/models.js';
 import { findReferenceProfiles, listFindings, recordReferenceProfiles } from '../store/monitoring.js';
 import { windowHeads, type WindowHead } from '../store/snapshots.js';
 import { tables } from '../store/tables.js';
-import { splitColumn } from './datasets.js';
 import type { Dependencies } from './dependencies.js';
 import { labelRelation } from './labels.js';
 import { modelOf } from './models.js';
 import { absentInputs, numberRows, predictTable, withPredictions } from './predictions.js';
 
-export type ObservationDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'artifacts' | 'models' | 'access'>;
+export type ObservationDependencies = Pick<
+  Dependencies,
+  'db' | 'engine' | 'lake' | 'artifacts' | 'models' | 'access' | 'scratch'
+>;
 type MonitorSpec = Revision<'Monitor'>['spec'];
 
 /** A window is looked at for labels this many windows long; what is unknown by then stays unjudged. */

@@ -3,6 +3,7 @@ import type { Scored, ScoreWindow } from '../domain/deployment.js';
 import type { Window } from '../domain/features.js';
 import { digestOf } from '../domain/json.js';
 import type { Revision } from '../domain/resources.js';
+import { trainingSetSpec } from '../domain/training.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
 import { describe } from '../lake/sources.js';
 import { writeFile } from '../lake/snapshots.js';
@@ -16,7 +17,10 @@ import { modelOf } from './models.js';
 import { numberRows, predictTable, withPredictions } from './predictions.js';
 import { joinSpine, stageJoined, untilStill, type JoinedSpine } from './spine.js';
 
-export type ScoringDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'artifacts' | 'models' | 'access'>;
+export type ScoringDependencies = Pick<
+  Dependencies,
+  'db' | 'engine' | 'lake' | 'artifacts' | 'models' | 'access' | 'scratch'
+>;
 
 export const scoringActivities = (dependencies: ScoringDependencies) => ({
   /** The predictions of a window are committed once for a version; a repeat returns the commit. */
@@ -40,15 +44,11 @@ async function score(dependencies: ScoringDependencies, input: ScoreWindow, sign
   return engine.session(async (session) => {
     const began = performance.now();
     const made = await untilStill(async () => {
-      const joined = await joinSpine(
-        dependencies,
-        session,
-        project,
-        model,
-        { start: input.start, end: input.end },
-        null,
-      );
-      const { views, sourceVersion } = joined;
+      const { label: _label, split: _split, ...spec } = trainingSetSpec(model, input.end);
+      const asked = { ...spec, window: { start: input.start, end: input.end } };
+      const joined = await joinSpine(dependencies, session, project, asked);
+      const { views, sources } = joined;
+      const sourceVersion = digestOf(sources.map((source) => source.version));
       const sourceFingerprint = digestOf({ version: version.digest, views, source: sourceVersion, model: model.hash });
       if (head?.sourceFingerprint === sourceFingerprint) return null;
       const predicting = { joined, model, version };

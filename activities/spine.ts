@@ -1,66 +1,144 @@
+import type { DatasetSpec, PinnedLabels, PinnedRows, PinnedSource } from '../domain/datasets.js';
 import { DomainError, isDomainError } from '../domain/errors.js';
 import type { Column, Window } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
-import { durationMicros, plusMicros } from '../domain/instants.js';
-import { inputColumn, type Revision } from '../domain/resources.js';
+import type { Join } from '../domain/names.js';
 import type { PinnedView } from '../domain/point-in-time.js';
+import { spineLimits } from '../domain/spines.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
-import { describe, sourceFiles, sourceRelation, sourceVersion, type Source } from '../lake/sources.js';
-import { withSources } from '../lake/sql.js';
-import { pointInTimeJoin } from '../lake/point-in-time.js';
-import { getResource } from '../store/resources.js';
+import { pointInTimeJoin, type JoinView } from '../lake/point-in-time.js';
+import { describe, sourceVersion, type Source } from '../lake/sources.js';
 import { rangeOfRows } from './coverage.js';
 import type { Dependencies } from './dependencies.js';
-import { resolveJoins } from './joins.js';
-import { withUploads } from './labels.js';
+import { resolveJoins, type ResolvedJoins, type ViewPin } from './joins.js';
+import { withLabels } from './labels.js';
+import { readSpine } from './spine-rows.js';
 
-export type SpineDependencies = Pick<Dependencies, 'db' | 'lake' | 'access'>;
+export type SpineDependencies = Pick<Dependencies, 'db' | 'lake' | 'access' | 'scratch'>;
 
-/** A model's spine joined with the views that its inputs name, as one SQL relation, and what it was made of. */
-export interface JoinedSpine {
-  readonly relation: string;
-  /** The spine's own columns, then one a feature. */
-  readonly columns: readonly Column[];
+/** Numbers the rows of a spine in the order in which they came, from 1. No column that can be declared is called so. */
+export const rowNumber = '#row';
+
+/** The states in which something was read the first time, when it is to be read again. */
+export interface Pins {
+  readonly sources: readonly PinnedSource[];
+  readonly tables: readonly PinnedRows[];
   readonly views: readonly PinnedView[];
-  readonly source: Source;
-  readonly sourceVersion: string;
+  readonly labels: PinnedLabels | null;
 }
 
+/** A spine joined with the features that were asked for, as one SQL relation, and what it was made of. */
+export interface JoinedSpine {
+  readonly relation: string;
+  /** The same with the column `rowNumber`. */
+  readonly numbered: string;
+  /** The spine's own columns, then one a feature. */
+  readonly columns: readonly Column[];
+  /** The spine's own. */
+  readonly spine: readonly Column[];
+  /** The features that were asked for, those of a service first, and their joins. */
+  readonly features: readonly string[];
+  readonly joins: readonly Join[];
+  readonly views: readonly PinnedView[];
+  readonly sources: readonly { readonly source: Source; readonly version: string }[];
+  readonly tables: readonly PinnedRows[];
+  readonly labels: PinnedLabels | null;
+  /** From the first row's instant to just after the last one's; null when no row has one. */
+  readonly range: Window | null;
+}
+
+const spineTable = 'spine_rows';
+
 /**
- * The rows of a window. With an as-of instant only those whose label was known by then, as it was known then; without one
- * all, and their label is nobody's business. Rows of the source before the window make none in it: the spine is row by row.
+ * The rows of a spine with their labels and features. The spine is read once, into a table of the session, which keeps the
+ * order of its rows.
  */
 export async function joinSpine(
   dependencies: SpineDependencies,
   session: Session,
   project: ProjectName,
-  model: Revision<'Model'>,
-  window: Window,
-  labelsAsOf: Instant | null,
+  spec: DatasetSpec,
+  pins?: Pins,
 ): Promise<JoinedSpine> {
-  const { db, access } = dependencies;
-  const { spine, inputs, joins } = model.spec;
-  const source = await getResource(db, project, 'Source', spine.source);
-  const version = await sourceVersion(source, access);
-  const rows = withSources(spine.sql, [
-    { name: source.name, relation: sourceRelation(source, await sourceFiles(source, access), window) },
-  ]);
-  const eventTime = quoteName(spine.eventTime);
-  const within = `(SELECT * FROM ${rows} WHERE ${eventTime} >= ${timestamp(window.start)} AND ${eventTime} < ${timestamp(window.end)})`;
-  const labelled =
-    labelsAsOf === null ? within : await knownBy(dependencies, session, project, model, within, labelsAsOf);
-  const range = inputs.some((input) => input.includes(':'))
-    ? await rangeOfRows(session, labelled, spine.eventTime)
-    : null;
-  const joined = await resolveJoins(dependencies, session, project, { features: inputs, joins }, { range });
-  const relation = pointInTimeJoin(labelled, spine.eventTime, joined.views);
-  return {
-    relation,
-    columns: await describe(session, relation),
-    views: joined.pinned,
-    source,
-    sourceVersion: version,
+  const read = await readSpine(dependencies, session, project, spec, pins);
+  await numberRows(session, read.relation, spec);
+  const labelled = await withLabels(dependencies, session, project, spec, spineTable, pins?.labels);
+  return joinFeatures(dependencies, session, project, spec, { ...read, ...labelled }, pins);
+}
+
+/** Rows that are there already, in a relation with the column `rowNumber`, with their features. */
+export async function joinFeatures(
+  dependencies: SpineDependencies,
+  session: Session,
+  project: ProjectName,
+  { eventTime, service, mode, naming, asOf, ...spec }: DatasetSpec,
+  { relation: rows, ...read }: Pick<JoinedSpine, 'relation' | 'sources' | 'tables' | 'labels'>,
+  pins?: Pick<Pins, 'views'>,
+): Promise<JoinedSpine> {
+  const range = await rangeOfRows(session, rows, eventTime);
+  const selection = {
+    features: spec.features,
+    joins: spec.joins,
+    naming,
+    ...(service === undefined ? {} : { service }),
   };
+  const joined = await resolveJoins(dependencies, session, project, selection, {
+    ...{ mode, range },
+    ...(pins ? { pins: pinsOf(pins.views) } : {}),
+  });
+  const late = asOf !== undefined && ((range !== null && range.end > asOf) || mode !== 'known_at');
+  const views = late ? joined.views.map((view) => knownBy(view, asOf)) : joined.views;
+  const numbered = pointInTimeJoin(rows, eventTime, views);
+  const columns = (await describe(session, numbered)).filter(({ name }) => name !== rowNumber);
+  const spine = columns.slice(0, columns.length - joined.columns.length);
+  requireDistinct(columns);
+  return {
+    ...{ ...read, numbered, columns, spine, range, views: joined.pinned },
+    relation: `(SELECT * EXCLUDE (${quoteName(rowNumber)}) FROM ${numbered})`,
+    ...selected(joined),
+  };
+}
+
+const selected = ({ columns, joins }: ResolvedJoins): Pick<JoinedSpine, 'features' | 'joins'> => ({
+  features: columns.map(({ feature }) => feature),
+  joins,
+});
+
+const pinsOf = (views: readonly PinnedView[]): Record<string, ViewPin> =>
+  Object.fromEntries(views.map(({ view, ...pin }) => [view, pin]));
+
+/** Without the rows that became known after the as-of instant, whatever the spine's rows may see. */
+function knownBy(view: JoinView, asOf: Instant): JoinView {
+  const eventTime = quoteName(view.eventTime);
+  const knownAt = view.knownAt === null ? eventTime : `coalesce(${quoteName(view.knownAt)}, ${eventTime})`;
+  const visible = `greatest(${eventTime}, ${knownAt}) <= ${timestamp(asOf)}`;
+  return { ...view, relation: `(SELECT * FROM ${view.relation} WHERE ${visible})` };
+}
+
+async function numberRows(session: Session, rows: string, { eventTime, window }: DatasetSpec): Promise<void> {
+  const at = quoteName(eventTime);
+  const within = window ? ` WHERE ${at} >= ${timestamp(window.start)} AND ${at} < ${timestamp(window.end)}` : '';
+  await session.run(
+    `CREATE OR REPLACE TEMP TABLE ${spineTable} AS SELECT *, row_number() OVER () AS ${quoteName(rowNumber)} FROM ${rows}${within}`,
+  );
+  const [count] = await session.rows<{ rows: number }>(`SELECT count(*)::DOUBLE AS rows FROM ${spineTable}`);
+  if ((count?.rows ?? 0) > spineLimits.rows)
+    throw new DomainError('request_too_large', `The spine has more than ${spineLimits.rows} rows.`, {
+      limit: spineLimits.rows,
+    });
+}
+
+/** DuckDB does not tell upper from lower case in names. */
+function requireDistinct(columns: readonly Column[]): void {
+  const seen = new Set<string>();
+  for (const { name } of columns) {
+    const plain = name.replace(/:1$/, '').toLowerCase();
+    if (seen.has(plain))
+      throw new DomainError('spine_invalid', `Two columns would be called ${plain}: of the spine, or of a feature.`, {
+        column: plain,
+      });
+    seen.add(plain);
+  }
 }
 
 /**
@@ -69,24 +147,24 @@ export async function joinSpine(
  */
 export async function stageJoined<Staged extends { readonly file: { readonly key: string } }>(
   { lake, access }: Pick<SpineDependencies, 'lake' | 'access'>,
-  { source, sourceVersion: joinedVersion }: JoinedSpine,
+  { sources }: Pick<JoinedSpine, 'sources'>,
   stage: () => Promise<Staged>,
 ): Promise<Staged> {
-  const changed = async () => (await sourceVersion(source, access)) !== joinedVersion;
-  const failure = (cause?: unknown) =>
-    new DomainError(
-      'source_changed',
-      `Source "${source.name}" changed while it was read.`,
-      { source: source.name },
-      { cause },
-    );
+  const changed = async (): Promise<Source | null> => {
+    for (const { source, version } of sources) if ((await sourceVersion(source, access)) !== version) return source;
+    return null;
+  };
+  const failure = ({ name }: Source, cause?: unknown) =>
+    new DomainError('source_changed', `Source "${name}" changed while it was read.`, { source: name }, { cause });
   const staged = await stage().catch(async (error: unknown) => {
     // Half of a file that is being replaced cannot be read either.
-    throw isDomainError(error) && error.code === 'query_failed' && (await changed()) ? failure(error) : error;
+    const source = isDomainError(error) && error.code === 'query_failed' ? await changed() : null;
+    throw source ? failure(source, error) : error;
   });
-  if (!(await changed())) return staged;
+  const source = await changed();
+  if (!source) return staged;
   await lake.remove(staged.file.key);
-  throw failure();
+  throw failure(source);
 }
 
 const attemptsMax = 5;
@@ -101,30 +179,3 @@ export async function untilStill<Result>(work: () => Promise<Result>): Promise<R
     }
   }
 }
-
-/** Labelled rows that could be known by the as-of instant: nothing later may enter a training set. */
-async function knownBy(
-  dependencies: SpineDependencies,
-  session: Session,
-  project: ProjectName,
-  model: Revision<'Model'>,
-  rows: string,
-  asOf: Instant,
-): Promise<string> {
-  const { spine } = model.spec;
-  const labelled = await withUploads(dependencies, session, project, model, rows, asOf);
-  return `(SELECT * FROM ${labelled} WHERE ${quoteName(spine.knownAt)} <= ${timestamp(asOf)} AND ${quoteName(spine.label)} IS NOT NULL)`;
-}
-
-/** The event time that a model looks back over, and where its held-out part begins. */
-export function trainingWindow(
-  { history, holdout }: Revision<'Model'>['spec'],
-  asOf: Instant,
-): { window: Window; holdoutStart: Instant } {
-  return {
-    window: { start: plusMicros(asOf, -durationMicros(history)), end: asOf },
-    holdoutStart: plusMicros(asOf, -durationMicros(holdout)),
-  };
-}
-
-export const inputColumns = (inputs: readonly string[]): string[] => inputs.map(inputColumn);

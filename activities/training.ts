@@ -4,17 +4,18 @@ import { asDomainError, isDomainError } from '../domain/errors.js';
 import type { ProjectName, RunId } from '../domain/ids.js';
 import { durationMicros } from '../domain/instants.js';
 import type { Revision } from '../domain/resources.js';
-import { runIdOf, type RunKey, type TrainModel, type TrainingSetManifest } from '../domain/training.js';
+import { splitColumn } from '../domain/splits.js';
+import { isTrainingSet, runIdOf, type RunKey, type TrainModel, type TrainingSetManifest } from '../domain/training.js';
 import { fileSha256 } from '../lake/objects.js';
 import { checkGolden } from '../models/golden.js';
 import { pythonEnvironment } from '../programs/python.js';
 import { loadTrainer, runTrainer, trainerParameters, type Trained, type Trainer } from '../programs/trainer.js';
+import { findTrainingSet } from '../store/datasets.js';
 import { registerVersion } from '../store/models.js';
 import { getResource } from '../store/resources.js';
 import {
   claimRun,
   endRun,
-  findTrainingSet,
   getRun,
   openRun,
   recordProgress,
@@ -23,7 +24,6 @@ import {
   recordTrained,
   type Run,
 } from '../store/training.js';
-import { splitColumn } from './datasets.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
 
@@ -209,7 +209,8 @@ async function keepLog(
 }
 
 async function manifestOf({ db }: Pick<TrainingDependencies, 'db'>, run: Run): Promise<TrainingSetManifest> {
-  return recorded(await findTrainingSet(db, run.project, recorded(run.trainingSet)));
+  const set = await findTrainingSet(db, run.project, recorded(run.trainingSet));
+  return recorded(set && isTrainingSet(set) ? set : null);
 }
 
 /** What an earlier step of the workflow must have recorded. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Expectation } from './expectations.js';
 import { ColumnName, Duration, FeatureRef, Join, InstantSchema, ResourceNameSchema, Timeout } from './names.js';
+import { requireDivision, Split } from './splits.js';
 
 /** What people declare. One schema a kind: the type, the HTTP body, the YAML check and OpenAPI all come from it. */
 
@@ -24,6 +25,10 @@ export const SourceSpec = z
       .regex(/^[A-Za-z_][A-Za-z0-9_$]{0,62}(\.[A-Za-z_][A-Za-z0-9_$]{0,62})?$/, 'must be TABLE or SCHEMA.TABLE')
       .optional()
       .describe('The table of a PostgreSQL database or a DuckLake, as TABLE or SCHEMA.TABLE.'),
+    columns: z
+      .record(ColumnName, DuckDbType)
+      .optional()
+      .describe('The columns of the files and their types. CSV and JSON need it, because they have none; with it, what a Parquet file lacks is NULL in its rows.'), // prettier-ignore
     rowNumber: ColumnName.optional().describe(
       'Adds a column of this name that holds the row number within the file, from 0.',
     ),
@@ -38,7 +43,10 @@ export type SourceSpec = z.infer<typeof SourceSpec>;
 
 /** Which of the fields that say where the rows are belong to which format. */
 function requireLocation(
-  { format, ...spec }: { format: string; path?: string; connection?: string; table?: string; rowNumber?: string },
+  {
+    format,
+    ...spec
+  }: { format: string; path?: string; connection?: string; table?: string; rowNumber?: string; columns?: object },
   context: z.RefinementCtx,
 ): void {
   const wanted = format === 'postgres' ? ['connection', 'table'] : format === 'ducklake' ? ['path', 'table'] : ['path'];
@@ -51,6 +59,8 @@ function requireLocation(
   }
   if (spec.rowNumber !== undefined && format !== 'parquet')
     context.addIssue({ code: 'custom', path: ['rowNumber'], message: 'is for Parquet only' });
+  if (spec.columns !== undefined && !['parquet', 'csv', 'json'].includes(format))
+    context.addIssue({ code: 'custom', path: ['columns'], message: 'is for Parquet, CSV and JSON only' });
 }
 
 export const EntitySpec = z
@@ -145,7 +155,8 @@ export const ModelSpec = z
       .describe('What the model sees, in order: spine columns, and features as view:feature.'),
     joins: Joins,
     history: Duration.describe('How much event time before the as-of instant is used.'),
-    holdout: Duration.describe('The last part of it, held out for evaluation.'),
+    holdout: Duration.optional().describe('The last part of it, held out for evaluation.'),
+    split: Split.optional().describe('In place of holdout: another division, with the parts train and test.'),
     slices: z
       .array(ColumnName)
       .max(8)
@@ -168,6 +179,7 @@ export const ModelSpec = z
     message: 'inputs must have distinct names',
     path: ['inputs'],
   })
+  .superRefine(requireDivision)
   .meta({ id: 'ModelSpec' });
 export type ModelSpec = z.infer<typeof ModelSpec>;
 

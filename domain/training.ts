@@ -1,7 +1,9 @@
-import type { Column, Window } from './features.js';
-import type { Instant, ProjectName, RunId } from './ids.js';
+import type { BuiltDataset, DatasetManifest, DatasetSpec } from './datasets.js';
+import type { Instant, ProjectName, ResourceName, RunId } from './ids.js';
+import { durationMicros, plusMicros } from './instants.js';
 import { digestOf } from './json.js';
-import type { PinnedView } from './point-in-time.js';
+import type { Revision } from './resources.js';
+import { heldOutPart } from './splits.js';
 
 /** Why a run was started. */
 export interface Trigger {
@@ -27,25 +29,35 @@ export function trainingSetName({ model, revision, asOf }: Omit<RunKey, 'project
   return `${model}_r${revision}_${digits.replace(/0{12}$/, '')}`;
 }
 
-/** Everything that is needed to make the same training set again, and to tell whether it is the same. */
-export interface TrainingSetManifest {
-  readonly name: string;
+/** The training set of a Model: its label is one that is there, and it says what the model sees. */
+export type TrainingSetManifest = DatasetManifest & {
   readonly model: string;
   readonly modelRevision: number;
   readonly asOf: Instant;
-  readonly window: Window;
-  /** Rows at or after this instant are the held-out part, `split` = 'test'. */
-  readonly holdoutStart: Instant;
-  readonly source: { readonly name: string; readonly revision: number; readonly version: string };
-  readonly views: readonly PinnedView[];
-  readonly columns: readonly Column[];
-  readonly inputs: readonly string[];
   readonly label: string;
-  readonly key: readonly string[];
-  readonly rows: { readonly train: number; readonly test: number };
-  readonly positives: { readonly train: number; readonly test: number };
-  readonly rowHash: string;
-  readonly engine: string;
+};
+
+export const isTrainingSet = (manifest: DatasetManifest): manifest is TrainingSetManifest =>
+  manifest.model !== null && manifest.label !== null;
+
+/** What a Model's training set as of an instant is to hold, said as anybody would ask for one. */
+export function trainingSetSpec({ name: model, revision, spec }: Revision<'Model'>, asOf: Instant): DatasetSpec {
+  const { spine, inputs, joins, history, holdout, split } = spec;
+  return {
+    name: trainingSetName({ model, revision, asOf }) as ResourceName,
+    spine: { from: 'sql', sources: [spine.source], sql: spine.sql },
+    eventTime: spine.eventTime,
+    key: spine.key,
+    window: { start: plusMicros(asOf, -durationMicros(history)), end: asOf },
+    order: 'time',
+    features: inputs.filter((input) => input.includes(':')),
+    ...{ joins, naming: 'full', mode: 'known_at', asOf },
+    split: split ?? { by: 'time', parts: [{ name: heldOutPart, from: holdout ?? '0s' }] },
+    label: {
+      ...{ column: spine.label, knownAt: spine.knownAt, type: 'BOOLEAN', unknown: 'drop' },
+      uploads: { model: model as ResourceName },
+    },
+  };
 }
 
 export type RunStatus = 'running' | 'finished' | 'failed' | 'cancelled';
@@ -61,11 +73,7 @@ export interface BuildTrainingSet extends RunKey {
   readonly principal: string;
 }
 
-export interface BuiltTrainingSet {
-  readonly name: string;
-  readonly rowHash: string;
-  readonly rows: number;
-}
+export type BuiltTrainingSet = BuiltDataset;
 
 /** Input of the workflow that carries one model from training set to rollout. */
 export interface TrainModel extends RunKey {

@@ -12,23 +12,14 @@ export interface RowHash {
 /** Types whose text holds nothing that could be taken for the border between two values. */
 const plainType = /^(BOOLEAN|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL\(.*\)|DATE|UUID)$/;
 
-/** How many columns' NULLs fit one number. */
-const maskColumns = 60;
-
 /**
- * A row's canonical text: which values are NULL, then every value's text, what may hold any text with its length in bytes
- * before it. Of a double that is its bits as a number, which costs half of printing it; minus zero is zero and every NaN is
- * one. One `concat` over all of it (it reads NULL as nothing) costs half of what joining the values one by one does.
+ * A row's canonical text: every value's text, what may hold any text with its length in bytes before it, so that nothing can
+ * be shifted from one value to the next, and NULL (which `concat` reads as nothing) is like no value. Of a double it is its
+ * bits as a number, which costs half of printing it; minus zero is zero and every NaN is one. One `concat` over all of it
+ * costs half of what joining the values one by one does.
  */
-function canonicalRow(columns: readonly Column[]): string {
-  const masks = Array.from({ length: Math.ceil(columns.length / maskColumns) }, (_, part) =>
-    columns
-      .slice(part * maskColumns, (part + 1) * maskColumns)
-      .map(({ name }, bit) => `(${quoteName(name)} IS NULL)::BIGINT * ${2 ** bit}`)
-      .join(' + '),
-  );
-  return `concat(${[...masks, ...columns.map(canonicalValue)].join(`, '|', `)})`;
-}
+export const canonicalRow = (columns: readonly Column[]): string =>
+  `concat(${columns.map(canonicalValue).join(`, '|', `)})`;
 
 function canonicalValue({ name, type }: Column): string {
   const column = quoteName(name);
@@ -49,10 +40,33 @@ function canonicalValue({ name, type }: Column): string {
  * the digest's hex digits: taking its bytes apart costs several times as much.
  */
 export async function hashRows(session: Session, relation: string, columns: readonly Column[]): Promise<RowHash> {
-  const lane = (from: number) => `coalesce(sum(('0x' || substring(digest, ${from}, 16))::UBIGINT), 0)::VARCHAR`;
-  const [sums] = await session.rows<{ rows: number; a: string; b: string }>(
-    `SELECT count(*)::DOUBLE AS rows, ${lane(1)} AS a, ${lane(17)} AS b FROM (SELECT sha256(${canonicalRow(columns)}) AS digest FROM ${relation})`,
-  );
-  const { rows, a, b } = sums as NonNullable<typeof sums>;
-  return { rows, rowHash: sha256(canonicalJson({ format: 'eider-rows/2', columns, rows, lanes: [a, b] })) };
+  const { rows, rowHash } = await hashPrefix(session, relation, columns, 0);
+  return { rows, rowHash };
 }
+
+/** Beside the hash of the rows that of their first columns alone: the text of these is made once for both. */
+export async function hashPrefix(
+  session: Session,
+  relation: string,
+  columns: readonly Column[],
+  prefix: number,
+): Promise<RowHash & { readonly prefixHash: Sha256 }> {
+  const lanes = (digest: string) => `[${lane(digest, 1)}, ${lane(digest, 17)}]`;
+  const [first, rest] = [columns.slice(0, prefix), columns.slice(prefix)];
+  const texts =
+    first.length === 0 || rest.length === 0 ? null : `${canonicalRow(first)} AS first, ${canonicalRow(rest)} AS rest`;
+  const digests =
+    texts === null
+      ? `(SELECT sha256(${canonicalRow(columns)}) AS digest FROM ${relation})`
+      : `(SELECT sha256(first) AS prefix, sha256(concat(first, '|', rest)) AS digest FROM (SELECT ${texts} FROM ${relation}))`;
+  const [sums] = await session.rows<{ rows: number; lanes: string[]; prefix: string[] }>(
+    `SELECT count(*)::DOUBLE AS rows, ${lanes('digest')} AS lanes, ${texts === null ? 'lanes' : lanes('prefix')} AS prefix FROM ${digests}`,
+  );
+  const { rows, lanes: all, prefix: some } = sums as NonNullable<typeof sums>;
+  const hash = (of: readonly Column[], sum: readonly string[]) =>
+    sha256(canonicalJson({ format: 'eider-rows/2', columns: of, rows, lanes: sum }));
+  return { rows, rowHash: hash(columns, all), prefixHash: hash(first, some) };
+}
+
+const lane = (digest: string, from: number): string =>
+  `coalesce(sum(('0x' || substring(${digest}, ${from}, 16))::UBIGINT), 0)::VARCHAR`;

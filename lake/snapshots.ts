@@ -4,7 +4,7 @@ import { DomainError, isDomainError } from '../domain/errors.js';
 import { failpoint } from '../domain/failpoints.js';
 import { quoteName, quoteText, timestamp, type Session } from './duckdb.js';
 import type { Objects } from './objects.js';
-import { hashRows } from './rows.js';
+import { hashPrefix } from './rows.js';
 
 export interface WindowWriter {
   readonly session: Session;
@@ -15,6 +15,8 @@ export interface WindowWriter {
   readonly orderBy: readonly string[];
   /** The folder of the table, e.g. `eider/features/origin_hour@r1`. */
   readonly folder: string;
+  /** How many of the first columns are hashed by themselves too. */
+  readonly prefix?: number;
 }
 
 /**
@@ -25,8 +27,8 @@ export async function writeFile(
   writer: WindowWriter,
   where: string,
   label: string,
-): Promise<{ key: string; rows: number; bytes: number; sha256: string; rowHash: string }> {
-  const { session, objects, relation, columns, orderBy, folder } = writer;
+): Promise<{ key: string; rows: number; bytes: number; sha256: string; rowHash: string; prefixHash: string }> {
+  const { session, objects, relation, columns, orderBy, folder, prefix = 0 } = writer;
   const key = `${folder}/${label}/${randomUUID()}.parquet`;
   const path = await objects.stage(key);
   const order = orderBy.length > 0 ? ` ORDER BY ${orderBy.map(quoteName).join(', ')}` : '';
@@ -37,7 +39,7 @@ export async function writeFile(
     await failpoint('materialize.staged');
     // DuckDB hashes the rows while the disk takes the file.
     const [hashed, sealed] = await Promise.all([
-      hashRows(session, `read_parquet(${quoteText(path)})`, columns),
+      hashPrefix(session, `read_parquet(${quoteText(path)})`, columns, prefix),
       objects.seal(key),
     ]);
     await failpoint('materialize.sealed');
@@ -59,7 +61,11 @@ export async function writeWindow(
   const began = performance.now();
   const column = quoteName(eventTime);
   const where = ` WHERE ${column} >= ${timestamp(window.start)} AND ${column} < ${timestamp(window.end)}`;
-  const { rowHash, ...file } = await writeFile(writer, where, window.start.slice(0, 19).replaceAll(':', ''));
+  const {
+    rowHash,
+    prefixHash: _,
+    ...file
+  } = await writeFile(writer, where, window.start.slice(0, 19).replaceAll(':', ''));
   const { start, end, sourceFingerprint } = window;
   return {
     start,

@@ -6,7 +6,6 @@ import {
   type Progress,
   type RunKey,
   type RunStatus,
-  type TrainingSetManifest,
   type Trigger,
 } from '../domain/training.js';
 import type { Principal } from '../domain/principal.js';
@@ -42,57 +41,6 @@ export interface Golden {
 const runColumns = `project, id, model, model_revision AS revision, as_of AS "asOf", trigger, status, fence, training_set AS "trainingSet", trainer, progress, metrics,
   model_key AS "modelKey", model_sha256 AS "modelSha256", signature, golden, log_key AS "logKey", error, workflow_id AS "workflowId", started_at AS "startedAt",
   ended_at AS "endedAt", duration_ms AS "durationMs", principal`;
-
-export async function recordTrainingSet(
-  tx: Queries,
-  project: ProjectName,
-  manifest: TrainingSetManifest,
-  principal: Principal,
-): Promise<void> {
-  const { name, model, modelRevision, asOf, rowHash, rows, views, source } = manifest;
-  await tx.query(
-    'INSERT INTO training_sets (project, name, model, model_revision, as_of, row_hash, rows, manifest, principal) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9)',
-    [
-      project,
-      name,
-      model,
-      modelRevision,
-      asOf,
-      rowHash,
-      rows.train + rows.test,
-      JSON.stringify(manifest),
-      principal.name,
-    ],
-  );
-  const to = ['training_set', name] as const;
-  await recordLineage(tx, project, [
-    { from: ['source', `${source.name}@r${source.revision}`], to },
-    ...views.map(({ view, revision, snapshot }) => ({
-      from: ['snapshot', `features/${view}@r${revision}@s${snapshot}`] as const,
-      to,
-    })),
-  ]);
-}
-
-export async function findTrainingSet(
-  db: Queries,
-  project: ProjectName,
-  name: string,
-): Promise<TrainingSetManifest | null> {
-  const rows = await db.query<{ manifest: TrainingSetManifest }>(
-    'SELECT manifest FROM training_sets WHERE project = $1 AND name = $2',
-    [project, name],
-  );
-  return rows[0]?.manifest ?? null;
-}
-
-export async function listTrainingSets(db: Queries, project: ProjectName): Promise<TrainingSetManifest[]> {
-  const rows = await db.query<{ manifest: TrainingSetManifest }>(
-    'SELECT manifest FROM training_sets WHERE project = $1 ORDER BY as_of, name',
-    [project],
-  );
-  return rows.map((row) => row.manifest);
-}
 
 /** The run of this key: a finished one is answered as it is, a failed or cancelled one begins anew. */
 export async function openRun(

@@ -10,7 +10,7 @@ import {
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.js';
 import { workflowIds } from '../domain/ids.js';
-import type { BuildTrainingSet, BuiltTrainingSet, TrainedModelSummary, TrainModel } from '../domain/training.js';
+import type { TrainedModelSummary, TrainModel } from '../domain/training.js';
 import { deployVersion } from './deployment.js';
 import { evaluateRun } from './evaluation.js';
 import { failureCode } from './failures.js';
@@ -19,19 +19,6 @@ import { steps } from './steps.js';
 
 const safe = proxyActivities<Activities>(steps.repeatable);
 const long = proxyActivities<Activities>(steps.heartbeating);
-
-/** Joins the spine with the features as they were known, and keeps the result under the hash of its rows. */
-export async function buildTrainingSet(input: BuildTrainingSet): Promise<BuiltTrainingSet> {
-  const reporter = report(`Training set of ${input.model} as of ${input.asOf}`, {
-    project: input.project,
-    resource: `Model/${input.model}`,
-    asOf: input.asOf,
-  });
-  reporter.stage('dataset', 'point-in-time join');
-  const set = await long.buildTrainingSet(input);
-  reporter.stage('done', `${set.name}: ${set.rows} rows, ${set.rowHash.slice(0, 12)}`);
-  return set;
-}
 
 /** From a training set to a version that serves: every step is recorded under the run, so a repeat goes on where it stopped. */
 export async function trainModel(input: TrainModel): Promise<TrainedModelSummary> {

@@ -2,8 +2,11 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
 import type { Database } from '../../store/db.js';
 import type { Logger } from '../log.js';
+import { DatasetsController } from './datasets.controller.js';
 import { DeploymentController } from './deployment.controller.js';
 import { ExplainController } from './explain.controller.js';
+import { FeastJobsController } from './feast-jobs.controller.js';
+import { FeastMaterialize } from './feast-materialize.js';
 import { FeastController } from './feast.controller.js';
 import { FeaturesController } from './features.controller.js';
 import { HealthController } from './health.controller.js';
@@ -15,6 +18,7 @@ import { MonitoringController } from './monitoring.controller.js';
 import { ProblemFilter } from './problem.filter.js';
 import { ProjectGuard } from './project.js';
 import { ProjectsController } from './projects.controller.js';
+import { QualityController } from './quality.controller.js';
 import { ResourcesController } from './resources.controller.js';
 import { SchemaPipe } from './schema.pipe.js';
 import { SnapshotsController } from './snapshots.controller.js';
@@ -41,9 +45,12 @@ export class ApiModule {
         ProjectsController,
         ResourcesController,
         FeaturesController,
+        QualityController,
         SnapshotsController,
         FeastController,
+        FeastJobsController,
         ExplainController,
+        DatasetsController,
         TrainingController,
         ModelsController,
         DeploymentController,
@@ -58,6 +65,7 @@ export class ApiModule {
         { provide: Temporal, useValue: temporal },
         Metrics,
         Streams,
+        FeastMaterialize,
         { provide: APP_GUARD, useClass: ProjectGuard },
         { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
         { provide: APP_PIPE, useClass: SchemaPipe },

@@ -13,7 +13,8 @@ const log = createLogger('api', config.logLevel);
 try {
   const db = await connectDatabase(config, 'api');
   const temporal = new Temporal(config.temporal);
-  const settings = { roots: config.roots, artifacts: join(config.home, 'artifacts'), retention: config.retention };
+  const [artifacts, lake] = [join(config.home, 'artifacts'), join(config.home, 'lake')];
+  const settings = { roots: config.roots, artifacts, lake, retention: config.retention };
   const app = await createApi({ db, temporal, settings, log });
   onShutdown(
     async () => {

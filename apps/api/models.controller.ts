@@ -6,7 +6,7 @@ import type { ProjectName } from '../../domain/ids.js';
 import { ColumnName, InstantSchema, ResourceNameSchema } from '../../domain/names.js';
 import type { Principal } from '../../domain/principal.js';
 import type { Database } from '../../store/db.js';
-import { putLabels } from '../../store/inference.js';
+import { putLabels } from '../../store/labels.js';
 import { aliasHistory, getVersion, listAliases, listVersions, type ModelVersion } from '../../store/models.js';
 import { getResource } from '../../store/resources.js';
 import { pageOfAll, PageQuery } from './paging.js';
@@ -103,7 +103,7 @@ export class ModelsController {
       throw new DomainError('request_invalid', `${wrong}.key: must have exactly ${expected}, the key of the spine.`, {
         problems: [{ field: `${wrong}.key`, message: `must have exactly ${expected}` }],
       });
-    await putLabels(this.db, project, model, labels, caller);
+    await putLabels(this.db, project, { model }, labels, caller);
     return { model, labels: labels.length };
   }
 }

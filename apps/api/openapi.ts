@@ -10,7 +10,7 @@ export async function openApiDocument(): Promise<OpenAPIObject> {
   const nowhere = '127.0.0.1:1';
   const db = openDatabase({ url: `postgresql://${nowhere}/none` });
   const temporal = new Temporal({ address: nowhere, namespace: 'none', taskQueue: 'none', uiUrl: `http://${nowhere}` });
-  const settings = { roots: [], artifacts: '', retention: '30d' };
+  const settings = { roots: [], artifacts: '', lake: '', retention: '30d' };
   const app = await createApi({ db, temporal, settings, log: createLogger('openapi', 'error') });
   try {
     return describeApi(app);

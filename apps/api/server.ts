@@ -12,6 +12,7 @@ import { prepareForFeast } from './feast-server.js';
 import { Metrics } from './metrics.js';
 import { edgeError, problemOf, problemType } from './problem.js';
 import { rewriteUrl } from './project.js';
+import { acceptUploads } from './uploads.js';
 
 const bodyBytesMax = 4 * 1024 * 1024;
 /** Time to receive a request, and to answer it; streams of events are not bound by the second. */
@@ -36,8 +37,9 @@ export async function createApi(dependencies: ApiDependencies): Promise<NestFast
     },
   });
   const server = adapter.getInstance();
-  // Only JSON is read: a web page elsewhere cannot post it without asking, and asking (CORS) is not answered.
+  // Only JSON is read, and Arrow tables at one address: a web page elsewhere cannot post it without asking, and asking (CORS) is not answered.
   server.removeContentTypeParser('text/plain');
+  acceptUploads(server, dependencies.settings.artifacts);
   prepareForFeast(server);
   server.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);

@@ -7,6 +7,8 @@ export interface ApiSettings {
   readonly roots: readonly string[];
   /** The folder of logs and models that runs left. */
   readonly artifacts: string;
+  /** The folder of the lake's files. */
+  readonly lake: string;
   /** How long a replaced snapshot stays readable when nobody says otherwise, e.g. `30d`. */
   readonly retention: string;
 }

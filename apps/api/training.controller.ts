@@ -13,8 +13,8 @@ import { runIdOf, trainingSetName } from '../../domain/training.js';
 import type { Database } from '../../store/db.js';
 import { getResource } from '../../store/resources.js';
 import { findEvaluation } from '../../store/evaluation.js';
-import { findTrainingSet, getRun, listRuns, listTrainingSets, type Run } from '../../store/training.js';
-import { pageOf, pageOfAll, PageQuery } from './paging.js';
+import { getRun, listRuns, type Run } from '../../store/training.js';
+import { pageOf, PageQuery } from './paging.js';
 import { Caller } from './principal.js';
 import { inProject } from './project.js';
 import { Streams } from './streams.js';
@@ -41,23 +41,6 @@ export class TrainingController {
     private readonly streams: Streams,
     @Inject(SETTINGS) private readonly settings: ApiSettings,
   ) {}
-
-  @Get('datasets')
-  @ApiOperation({ summary: 'Training sets with their manifests.' })
-  async datasets(@Param('project') project: ProjectName, @Query({ schema: PageQuery }) query: PageQuery) {
-    return pageOfAll(await listTrainingSets(this.db, project), query, ({ name }) => name);
-  }
-
-  @Get('datasets/:name')
-  @ApiOperation({ summary: 'One training set: pinned snapshots, columns, rows, row hash, Flight path.' })
-  async dataset(
-    @Param('project') project: ProjectName,
-    @Param('name', { schema: z.string().min(1).max(200) }) name: string,
-  ) {
-    const manifest = await findTrainingSet(this.db, project, name);
-    if (!manifest) throw new DomainError('table_unknown', `Project "${project}" has no training set "${name}".`);
-    return { ...manifest, flight: [project, 'datasets', name] };
-  }
 
   @Post('models/:model/training-sets')
   @HttpCode(202)

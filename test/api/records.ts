@@ -1,9 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Evaluated } from '../../domain/evaluation.js';
-import { historyOf } from '../../domain/point-in-time.js';
 import { anonymous } from '../../domain/principal.js';
-import type { TrainingSetManifest } from '../../domain/training.js';
+import { recordTrainingSet } from '../../store/datasets.js';
 import type { Database } from '../../store/db.js';
 import { announceRollout, shiftTraffic } from '../../store/deployment.js';
 import { recordEvaluation } from '../../store/evaluation.js';
@@ -13,8 +12,18 @@ import { recordFindings, recordTick } from '../../store/monitoring.js';
 import { applyResources } from '../../store/resources.js';
 import { serving } from '../../store/serving.js';
 import { commitWindow } from '../../store/snapshots.js';
-import { claimRun, openRun, recordRunTrainingSet, recordTrained, recordTrainingSet } from '../../store/training.js';
-import { candidateOf, commitOf, day, flights, project, runKey, staged, trained } from '../store/samples.js';
+import { claimRun, openRun, recordRunTrainingSet, recordTrained } from '../../store/training.js';
+import {
+  candidateOf,
+  commitOf,
+  day,
+  flights,
+  project,
+  runKey,
+  staged,
+  trained,
+  trainingSetManifest,
+} from '../store/samples.js';
 
 export const set = 'lateness_r1_20010305';
 export const monitor = 'lateness_weekly';
@@ -29,36 +38,11 @@ export async function leaveRecords(db: Database, home: string): Promise<string[]
   }
   const first = await db.query<{ id: number }>('SELECT min(id) AS id FROM commits');
   await commitWindow(db, commitOf(staged(1, 'b'), first[0]?.id ?? 0));
-  await db.transaction((tx) => recordTrainingSet(tx, project, manifest(), anonymous));
+  await db.transaction((tx) => recordTrainingSet(tx, project, trainingSetManifest(set, day(5), true), null, anonymous));
   const runs = [await finishedRun(db, home, 1), await finishedRun(db, home, 2)];
   await rollOut(db);
   await watch(db);
   return runs;
-}
-
-function manifest(): TrainingSetManifest {
-  return {
-    ...{ name: set, model: 'lateness', modelRevision: 1, asOf: day(5), window: { start: day(1), end: day(5) } },
-    ...{
-      holdoutStart: day(4),
-      source: { name: 'flights', revision: 1, version: 'v1' },
-      columns: [],
-      inputs: ['distance'],
-    },
-    views: [
-      {
-        name: 'origin_hour',
-        view: 'origin_hour',
-        revision: 1,
-        snapshot: 4,
-        sequence: null,
-        rowHash: 'h',
-        ...historyOf(true, 'known_at'),
-      },
-    ],
-    ...{ label: 'late', key: ['flight_id'], rows: { train: 8, test: 2 }, positives: { train: 2, test: 1 } },
-    ...{ rowHash: 'hash', engine: 'DuckDB' },
-  };
 }
 
 async function finishedRun(db: Database, home: string, number: number): Promise<string> {

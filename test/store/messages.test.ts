@@ -2,7 +2,8 @@ import type { InferenceLogRow } from '../../domain/serving.js';
 import { anonymous } from '../../domain/principal.js';
 import type { Database } from '../../store/db.js';
 import { claimKey, keepClaim, recordAnswer, releaseKey, type KeyClaim } from '../../store/idempotency.js';
-import { labelsAsOf, putLabels, readInferenceLog } from '../../store/inference.js';
+import { readInferenceLog } from '../../store/inference.js';
+import { labelsAsOf, putLabels } from '../../store/labels.js';
 import { drainOne } from '../../store/outbox.js';
 import { serving } from '../../store/serving.js';
 import { withDatabase } from '../support/database.js';
@@ -128,16 +129,17 @@ describe('the outbox', () => {
 });
 
 describe('labels and the inference log', () => {
+  const lateness = { model: 'lateness' };
   const put = (...labels: [number, boolean, number][]) =>
     putLabels(
       db,
       project,
-      'lateness',
+      lateness,
       labels.map(([id, label, known]) => ({ key: { flight_id: id }, label, knownAt: day(known) })),
       anonymous,
     );
   const known = async (by: number) =>
-    (await labelsAsOf(db, project, 'lateness', day(by))).map(({ key, label, knownAt }) => [key.flight_id, label, knownAt]); // prettier-ignore
+    (await labelsAsOf(db, project, lateness, { asOf: day(by) })).map(({ key, label, knownAt }) => [key.flight_id, label, knownAt]); // prettier-ignore
 
   test('of a key’s labels the newest that was known by then counts, in whatever order they came', async () => {
     await put([1, true, 1], [2, false, 3], [2, true, 2]);
@@ -145,7 +147,7 @@ describe('labels and the inference log', () => {
     expect(await known(1)).toEqual([[1, true, day(1)]]);
     expect(await known(2)).toEqual([[1, true, day(1)], [2, true, day(2)]]); // prettier-ignore
     expect(await known(9)).toEqual([[1, false, day(4)], [2, false, day(3)]]); // prettier-ignore
-    expect(await labelsAsOf(db, project, 'other', day(9))).toEqual([]);
+    expect(await labelsAsOf(db, project, { model: 'other' }, { asOf: day(9) })).toEqual([]);
   });
 
   test('a label of the same known-at takes the place of the one before, within an upload too', async () => {
@@ -157,8 +159,8 @@ describe('labels and the inference log', () => {
 
   test('labels are never cut: too many are an error', async () => {
     await put([1, true, 1], [2, true, 1], [3, true, 2]);
-    expect(await labelsAsOf(db, project, 'lateness', day(1), 2)).toHaveLength(2);
-    await expect(labelsAsOf(db, project, 'lateness', day(2), 2)).rejects.toMatchObject({ code: 'request_too_large' });
+    expect(await labelsAsOf(db, project, lateness, { asOf: day(1) }, 2)).toHaveLength(2);
+    await expect(labelsAsOf(db, project, lateness, { asOf: day(2) }, 2)).rejects.toMatchObject({ code: 'request_too_large' });
   });
 
   const row = (rowIndex: number, output: number, number = 1): InferenceLogRow => ({

@@ -7,8 +7,9 @@ import { defaultProject, type Instant, type RunId } from '../../domain/ids.js';
 import { instant, plusMicros } from '../../domain/instants.js';
 import { sha256 } from '../../domain/json.js';
 import { anonymous } from '../../domain/principal.js';
-import { Resource } from '../../domain/resources.js';
-import type { RunKey } from '../../domain/training.js';
+import { historyOf } from '../../domain/point-in-time.js';
+import { Resource, type Revision } from '../../domain/resources.js';
+import { trainingSetSpec, type RunKey, type TrainingSetManifest } from '../../domain/training.js';
 import type { Database } from '../../store/db.js';
 import { registerVersion, type ModelVersion } from '../../store/models.js';
 import type { TableRef, WindowCommit } from '../../store/snapshots.js';
@@ -87,4 +88,20 @@ export const candidateOf = (run: RunId, content = 'model'): Parameters<typeof re
 export async function registered(db: Database, asOf = day(1)): Promise<ModelVersion> {
   const { run } = await startedRun(db, asOf);
   return registerVersion(db, project, candidateOf(run.id, run.id), anonymous);
+}
+
+/** What is kept of a training set of the Model `lateness`. */
+export function trainingSetManifest(name: string, asOf = day(5), bitemporal = false): TrainingSetManifest {
+  const model = { ...resourceOf('Model', 'lateness'), revision: 1 } as unknown as Revision<'Model'>;
+  const spec = { ...trainingSetSpec(model, asOf), name: name as never };
+  const view = { name: 'origin_hour', view: 'origin_hour', revision: 1, snapshot: 4, sequence: null };
+  return {
+    ...{ name, spec, specHash: sha256(name), model: 'lateness', modelRevision: 1, asOf },
+    ...{ window: { start: day(1), end: asOf }, cuts: [{ name: 'test', from: day(4) }] },
+    ...{ sources: [{ name: 'flights', revision: 1, version: 'v' }], tables: [], labels: null, relabels: null },
+    views: [{ ...view, rowHash: sha256('view'), ...historyOf(bitemporal, 'known_at') }],
+    ...{ columns: [{ name: 'late', type: 'BOOLEAN' }], inputs: ['distance'], label: 'late', key: ['flight_id'] },
+    ...{ rows: { train: 7, test: 3 }, positives: { train: 2, test: 1 }, statistics: [], engine: 'duckdb' },
+    ...{ rowHash: sha256('rows'), spineHash: sha256('spine'), sha256: sha256('file') },
+  };
 }

@@ -1,58 +1,36 @@
 import type { RunId } from '../../domain/ids.js';
 import { sha256 } from '../../domain/json.js';
-import { historyOf } from '../../domain/point-in-time.js';
 import { anonymous } from '../../domain/principal.js';
-import { runIdOf, type TrainingSetManifest } from '../../domain/training.js';
+import { runIdOf } from '../../domain/training.js';
+import { findTrainingSet, listTrainingSets, recordTrainingSet } from '../../store/datasets.js';
 import type { Database } from '../../store/db.js';
 import { findEvaluation, recordEvaluation, type Evaluation } from '../../store/evaluation.js';
 import {
   claimRun,
   endRun,
   findRunOfWorkflow,
-  findTrainingSet,
   getRun,
   listRuns,
-  listTrainingSets,
   openRun,
   recordProgress,
   recordRunLog,
   recordRunTrainingSet,
   recordTrained,
-  recordTrainingSet,
 } from '../../store/training.js';
 import { withDatabase } from '../support/database.js';
 import { race } from '../support/race.js';
-import { day, project, runKey, startedRun, trained } from './samples.js';
+import { day, project, runKey, startedRun, trained, trainingSetManifest } from './samples.js';
 
 let db: Database;
 let close: () => Promise<void>;
 beforeEach(async () => ({ db, close } = await withDatabase()));
 afterEach(() => close());
 
-const manifest = (name: string, asOf = day(5)): TrainingSetManifest => ({
-  ...{ name, model: 'lateness', modelRevision: 1, asOf, holdoutStart: day(4), window: { start: day(1), end: asOf } },
-  source: { name: 'flights', revision: 1, version: 'v' },
-  views: [
-    {
-      name: 'origin_hour',
-      view: 'origin_hour',
-      revision: 1,
-      snapshot: 2,
-      sequence: null,
-      rowHash: sha256('view'),
-      ...historyOf(false, 'known_at'),
-    },
-  ],
-  columns: [{ name: 'late', type: 'BOOLEAN' }],
-  ...{ inputs: ['distance'], label: 'late', key: ['flight_id'], engine: 'duckdb' },
-  ...{ rows: { train: 7, test: 3 }, positives: { train: 2, test: 1 }, rowHash: sha256('rows') },
-});
-
 /** A run with a training set, and the fence of its first attempt. */
 async function fitting(asOf = day(1)) {
   const { run, fence } = await startedRun(db, asOf);
   const name = `set_${asOf.slice(8, 10)}`;
-  await recordTrainingSet(db, project, manifest(name, asOf), anonymous);
+  await recordTrainingSet(db, project, trainingSetManifest(name, asOf), null, anonymous);
   await recordRunTrainingSet(db, project, run.id, name);
   return { id: run.id, fence };
 }
@@ -140,10 +118,12 @@ test('runs are listed in data time, page by page', async () => {
 });
 
 test('a training set comes back as it was recorded, and not a second time under its name', async () => {
-  await recordTrainingSet(db, project, manifest('one'), anonymous);
-  expect(await findTrainingSet(db, project, 'one')).toEqual(manifest('one'));
+  await recordTrainingSet(db, project, trainingSetManifest('one'), null, anonymous);
+  expect(await findTrainingSet(db, project, 'one')).toEqual(trainingSetManifest('one'));
   expect(await findTrainingSet(db, project, 'two')).toBeNull();
-  await expect(recordTrainingSet(db, project, manifest('one'), anonymous)).rejects.toThrow(/duplicate key/);
+  await expect(recordTrainingSet(db, project, trainingSetManifest('one'), null, anonymous)).rejects.toThrow(
+    /duplicate key/,
+  );
   expect(await listTrainingSets(db, project)).toHaveLength(1);
 });
 

@@ -2,7 +2,7 @@ import { workflowIds, type Instant, type ProjectName } from '../../domain/ids.js
 import type { MonitorTicked } from '../../domain/monitoring.js';
 import { anonymous } from '../../domain/principal.js';
 import { findTraffic } from '../../store/deployment.js';
-import { putLabels } from '../../store/inference.js';
+import { putLabels } from '../../store/labels.js';
 import { aliasHistory } from '../../store/models.js';
 import { listAlerts } from '../../store/alerts.js';
 import { listFindings, listTicks } from '../../store/monitoring.js';
@@ -157,7 +157,7 @@ test('an uploaded label takes the place of the source’s, with its own known-at
   await start(project, {});
   // The last hour's flights of a week are known an hour later; these four labels arrived before it ended.
   const labels = [2096, 2097, 2098, 2099].map((id) => ({ key: { id }, label: true, knownAt: dayOf(21) }));
-  await putLabels(world.db, project, 'risk', labels, anonymous);
+  await putLabels(world.db, project, { model: 'risk' }, labels, anonymous);
   expect((await tick(project, dayOf(22))).judged).toEqual([dayOf(15)]);
   const [auc] = (await listFindings(world.db, project, 'weekly')).filter(({ test }) => test === 'auc');
   const [truth] = await world.query<{ positives: number }>(

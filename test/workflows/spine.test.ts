@@ -6,10 +6,10 @@ import { anonymous } from '../../domain/principal.js';
 import type { BuildTrainingSet, BuiltTrainingSet } from '../../domain/training.js';
 import type { Objects } from '../../lake/objects.js';
 import { sourceVersion } from '../../lake/sources.js';
-import { putLabels } from '../../store/inference.js';
+import { putLabels } from '../../store/labels.js';
 import { getResource } from '../../store/resources.js';
 import { tables } from '../../store/tables.js';
-import { findTrainingSet } from '../../store/training.js';
+import { findTrainingSet } from '../../store/datasets.js';
 import { dayOf, eventResources, eventsSql, type EventResources } from '../support/events.js';
 import { withWorld, type World } from '../support/world.js';
 
@@ -67,7 +67,7 @@ describe('a source that changes while it is read', () => {
     expect(await files()).toHaveLength(1);
     const manifest = await findTrainingSet(world.db, project, built.name);
     const source = await getResource(world.db, project, 'Source', 'events');
-    expect(manifest?.source.version).toBe(await sourceVersion(source, world.access));
+    expect(manifest?.sources[0]?.version).toBe(await sourceVersion(source, world.access));
   });
 
   test('one that never holds still ends with source_changed, and leaves nothing', async () => {
@@ -125,7 +125,7 @@ test('a training set takes the uploaded label that was known by then, and the so
     // The last is known too late, and the row of the last hour early.
     ...[upload(30, !thirty, 16), upload(1399, true, 15)],
   ];
-  await putLabels(world.db, project, 'risk', labels, anonymous);
+  await putLabels(world.db, project, { model: 'risk' }, labels, anonymous);
   const built = await world.run('buildTrainingSet', `set/${project}`, setInput());
   const [file] = (await tables(world.db).resolve(project, 'datasets', built.name)).files;
   const rows = await world.query<{ id: number; happened: boolean }>(

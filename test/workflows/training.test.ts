@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { workflowIds, type Instant, type ProjectName } from '../../domain/ids.js';
+import { rowsOf as rowCount } from '../../domain/datasets.js';
 import { digestOf } from '../../domain/json.js';
 import { runIdOf, type BuildTrainingSet, type TrainingSetManifest } from '../../domain/training.js';
 import { plusMicros, toMicros } from '../../domain/instants.js';
@@ -7,7 +8,8 @@ import { findTraffic } from '../../store/deployment.js';
 import { findEvaluation } from '../../store/evaluation.js';
 import { findAlias, listVersions } from '../../store/models.js';
 import { tables } from '../../store/tables.js';
-import { findTrainingSet, getRun } from '../../store/training.js';
+import { findTrainingSet } from '../../store/datasets.js';
+import { getRun } from '../../store/training.js';
 import { answer, type FeatureRow } from '../lake/oracle.js';
 import { dayOf, eventResources, eventsSql, type EventResources } from '../support/events.js';
 import { hangingTrainer, untilGone } from '../support/hanging.js';
@@ -71,10 +73,10 @@ describe('training sets', () => {
     expect(built).toEqual({
       name: 'risk_r1_20010115',
       rowHash: manifest.rowHash,
-      rows: manifest.rows.train + manifest.rows.test,
+      rows: rowCount(manifest),
     });
     expect(manifest).toMatchObject({
-      ...{ asOf, window: { start: dayOf(1), end: asOf }, holdoutStart: dayOf(12) },
+      ...{ asOf, window: { start: dayOf(1), end: asOf }, cuts: [{ name: 'test', from: dayOf(12) }] },
       ...{ inputs: ['a', 'b', 'place_day__mean'], label: 'happened', key: ['id'] },
       views: [{ view: 'place_day', revision: 1, snapshot: days, bitemporal: false }],
     });

@@ -1,0 +1,202 @@
+import { stat } from 'node:fs/promises';
+import { activityInfo } from '@temporalio/activity';
+import type { CheckDataset, Damage, DatasetManifest, RecreatedDataset, VerifiedDataset } from '../domain/datasets.js';
+import { isDomainError } from '../domain/errors.js';
+import type { ProjectName } from '../domain/ids.js';
+import { splitColumn } from '../domain/splits.js';
+import { quoteName, quoteText, type Session } from '../lake/duckdb.js';
+import { changedParts, fileParts } from '../lake/file-parts.js';
+import { fileSha256 } from '../lake/objects.js';
+import { nameFeatures } from '../lake/point-in-time.js';
+import { hashPrefix, hashRows } from '../lake/rows.js';
+import { filesOfTrainingSet, findFileParts, getTrainingSet, recordCheck, type HashedFile } from '../store/datasets.js';
+import { erasuresOf, type TrainingSetErasure } from '../store/erasures.js';
+import { tables } from '../store/tables.js';
+import { divide, type DatasetDependencies } from './datasets.js';
+import { beating, currentWorkflowId } from './heartbeat.js';
+import { joinFeatures, joinSpine, rowNumber, type JoinedSpine } from './spine.js';
+
+export const datasetCheckActivities = (dependencies: DatasetDependencies) => ({
+  /** Reads only, and records what it found, once a run of the workflow. */
+  verifyDataset: (input: CheckDataset): Promise<VerifiedDataset> =>
+    beating(async (signal) => {
+      const result = await dependencies.engine.session((session) => verify(dependencies, session, input), signal);
+      return record(dependencies, input, 'verify', result);
+    }),
+
+  /** Reads only, and records what it found, once a run of the workflow. */
+  recreateDataset: (input: CheckDataset): Promise<RecreatedDataset> =>
+    beating(async (signal) => {
+      const result = await dependencies.engine.session((session) => recreate(dependencies, session, input), signal);
+      return record(dependencies, input, 'recreate', result);
+    }),
+});
+
+async function record<Result extends VerifiedDataset | RecreatedDataset>(
+  { db }: DatasetDependencies,
+  { project, principal }: CheckDataset,
+  kind: 'verify' | 'recreate',
+  result: Result,
+): Promise<Result> {
+  const runId = activityInfo().workflowExecution?.runId ?? '';
+  const check = { kind, verdict: result.verdict, result, workflowId: currentWorkflowId(), principal };
+  await recordCheck(db, project, check, runId);
+  return result;
+}
+
+async function verify(
+  dependencies: DatasetDependencies,
+  session: Session,
+  { project, name }: CheckDataset,
+): Promise<VerifiedDataset> {
+  const { db, lake } = dependencies;
+  const manifest = await getTrainingSet(db, project, name);
+  const files = await filesOfTrainingSet(db, project, name);
+  const damage: Damage[] = [];
+  for (const file of files) damage.push(...(await damageOf(dependencies, session, project, name, file)));
+  const paths = files.map(({ key }) => quoteText(lake.path(key)));
+  const found = await hashRows(session, `read_parquet([${paths.join(', ')}])`, manifest.columns).catch(unreadable);
+  const erasures = (await erasuresOf(db, project, name)).filter(({ rows }) => rows > 0);
+  const rowHash = { recorded: manifest.rowHash, found: found?.rowHash ?? null };
+  const same = rowHash.found === rowHash.recorded;
+  const reasons = [
+    ...damage.map(({ detail }) => detail),
+    ...(found === null ? ['Its rows cannot be read.'] : []),
+    ...(same || found === null || erasures.length > 0 ? [] : ['Its rows are not those that were recorded.']),
+    ...erasures.map(erased),
+    ...(same && damage.length === 0 ? ['The file and its rows are as they were written.'] : []),
+  ];
+  const broken = damage.length > 0 || found === null || (!same && erasures.length === 0);
+  const verdict = broken ? 'damaged' : erasures.length > 0 ? 'erased' : 'intact';
+  return { name, verdict, rowHash, damage, reasons };
+}
+
+const erased = ({ erasure, rows, reason }: TrainingSetErasure): string =>
+  `Erasure ${erasure} took ${rows} rows from it (${reason}).`;
+
+/** DuckDB's failure to read what is damaged is an answer here; any other failure is one. */
+function unreadable(error: unknown): null {
+  if (isDomainError(error) && error.code === 'query_failed') return null;
+  throw error;
+}
+
+async function damageOf(
+  { db, lake }: DatasetDependencies,
+  session: Session,
+  project: ProjectName,
+  name: string,
+  { key, bytes, sha256 }: HashedFile,
+): Promise<Damage[]> {
+  const path = lake.path(key);
+  const whole = (detail: string): Damage[] => [{ file: key, rowGroup: null, column: null, detail }];
+  const state = await stat(path).catch(() => null);
+  if (state === null) return whole(`${key} is missing.`);
+  if ((await fileSha256(path)) === sha256) return [];
+  const size = state.size === bytes ? '' : ` It has ${state.size} bytes instead of ${bytes}.`;
+  const groups = await fileParts(session, path).catch(unreadable);
+  if (groups === null) return whole(`${key} is not what was written, and does not read as Parquet any more.${size}`);
+  const recorded = await findFileParts(db, project, name);
+  const changed = recorded?.sha256 === sha256 ? await changedParts(path, groups, recorded.digests) : [];
+  if (changed.length === 0) return whole(`${key} is not what was written; its rows' own bytes are, so it is the footer.${size}`); // prettier-ignore
+  return changed.map(({ rowGroup, column }) => ({
+    ...{ file: key, rowGroup, column },
+    detail: `${key} is not what was written: row group ${rowGroup}${column === null ? '' : `, column ${column}`}.${size}`,
+  }));
+}
+
+async function recreate(
+  dependencies: DatasetDependencies,
+  session: Session,
+  { project, name }: CheckDataset,
+): Promise<RecreatedDataset> {
+  const { db } = dependencies;
+  const manifest = await getTrainingSet(db, project, name);
+  const erasures = await erasuresOf(db, project, name);
+  const reasons = erasures.map((one) => (one.rows > 0 ? erased(one) : `Erasure ${one.erasure} took rows from ${one.snapshots.join(', ')}, which it is made of.`)); // prettier-ignore
+  const recorded = manifest.rowHash;
+  const gone = await goneFrom(dependencies, project, manifest);
+  if (gone.length > 0)
+    return { name, verdict: 'gone', rowHash: { recorded, found: null }, spine: null, reasons: [...reasons, ...gone] };
+  const read = await again(session, manifest, () => joinSpine(dependencies, session, project, manifest.spec, manifest)); // prettier-ignore
+  if (typeof read !== 'string' && read.spineHash === manifest.spineHash) return outcome(manifest, read.rowHash, 'read', reasons); // prettier-ignore
+  const why = typeof read === 'string' ? `The spine cannot be read again: ${read}` : 'The spine reads otherwise today.';
+  const kept = await again(session, manifest, () => joinKept(dependencies, session, project, manifest));
+  if (typeof kept === 'string') return { name, verdict: 'gone', rowHash: { recorded, found: null }, spine: null, reasons: [...reasons, why, kept] }; // prettier-ignore
+  return outcome(manifest, kept.rowHash, 'kept', [...reasons, why, 'Its rows were taken from the set itself.']);
+}
+
+function outcome(
+  { name, rowHash: recorded }: DatasetManifest,
+  found: string,
+  spine: 'read' | 'kept',
+  reasons: readonly string[],
+): RecreatedDataset {
+  const same = found === recorded;
+  const said = same ? 'The same rows came out.' : 'Other rows came out.';
+  return {
+    name,
+    verdict: same ? 'same' : 'different',
+    rowHash: { recorded, found },
+    spine,
+    reasons: [...reasons, said],
+  };
+}
+
+/** Snapshots and files that the set pins and that are not there any more, in sentences. */
+async function goneFrom(
+  { db, lake }: DatasetDependencies,
+  project: ProjectName,
+  { views, tables: pinned }: DatasetManifest,
+): Promise<string[]> {
+  const asked = [...views.map(({ view: name, ...one }) => ({ ...one, schema: 'features' as const, name })), ...pinned];
+  const gone: string[] = [];
+  for (const { schema, name, revision, snapshot } of asked) {
+    const what = `${schema}/${name}@r${revision}@s${snapshot}`;
+    try {
+      const { files } = await tables(db).at(project, schema, name, revision, snapshot);
+      for (const { key } of files)
+        if ((await stat(lake.path(key)).catch(() => null)) === null) gone.push(`${what} lost its file ${key}.`);
+    } catch (error) {
+      if (!isDomainError(error) || error.row.http !== 404) throw error;
+      gone.push(`${what} is gone: ${error.message}`);
+    }
+  }
+  return gone;
+}
+
+/** The hashes of what is joined again; a sentence when it cannot be. */
+async function again(
+  session: Session,
+  manifest: DatasetManifest,
+  join: () => Promise<JoinedSpine>,
+): Promise<{ rowHash: string; spineHash: string } | string> {
+  try {
+    const joined = await join();
+    const { relation, columns } = divide(joined, manifest.spec, manifest.cuts);
+    const { rowHash, prefixHash } = await hashPrefix(session, relation, columns, joined.spine.length);
+    return { rowHash, spineHash: prefixHash };
+  } catch (error) {
+    if (!isDomainError(error) || error.row.retry) throw error;
+    return error.message;
+  }
+}
+
+/** The rows that went into the set, out of its own file, joined with the pinned snapshots again. */
+async function joinKept(
+  dependencies: DatasetDependencies,
+  session: Session,
+  project: ProjectName,
+  manifest: DatasetManifest,
+): Promise<JoinedSpine> {
+  const { db, lake } = dependencies;
+  const { features, naming } = manifest.spec;
+  const files = await filesOfTrainingSet(db, project, manifest.name);
+  const added = new Set([...nameFeatures(features, naming).map(({ column }) => column), splitColumn]);
+  const own = manifest.columns.map(({ name }) => name).filter((name) => !added.has(name));
+  const rows = `read_parquet([${files.map(({ key }) => quoteText(lake.path(key))).join(', ')}])`;
+  await session.run(
+    `CREATE OR REPLACE TEMP TABLE spine_rows AS SELECT ${own.map(quoteName).join(', ')}, row_number() OVER () AS ${quoteName(rowNumber)} FROM ${rows}`,
+  );
+  const read = { relation: 'spine_rows', sources: [], tables: [], labels: null };
+  return joinFeatures(dependencies, session, project, manifest.spec, read, manifest);
+}
