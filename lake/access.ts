@@ -8,9 +8,8 @@ export interface SourceAccess {
   readonly imports?: ImportAccess;
 }
 
-/** Extensions of DuckDB that sources need; files of Parquet, CSV and JSON on a disk need none. */
-export const extensionNames = ['httpfs', 'postgres_scanner', 'delta', 'avro', 'iceberg', 'ducklake'] as const;
-export type ExtensionName = (typeof extensionNames)[number];
+/** Extensions of DuckDB that sources need. */
+export type ExtensionName = 'httpfs' | 'postgres_scanner' | 'delta' | 'avro' | 'iceberg' | 'ducklake';
 
 export interface ImportAccess {
   /** A folder for copies; the engine may read it. */

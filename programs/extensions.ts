@@ -15,6 +15,8 @@ const run = promisify(execFile);
 
 /** An extension fits one version of DuckDB only. */
 export const duckdbVersion = '1.5.5';
+/** Those that sources need; files of Parquet, CSV and JSON on a disk need none. */
+export const extensionNames = ['httpfs', 'postgres_scanner', 'delta', 'avro', 'iceberg', 'ducklake'] as const;
 const answerMs = 4_000;
 const downloadMs = 180_000;
 

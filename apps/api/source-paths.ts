@@ -19,12 +19,21 @@ export async function pathProblems(resources: readonly Resource[], roots: readon
 }
 
 async function whyNot(path: string, roots: readonly string[]): Promise<string | null> {
+  if (path.startsWith('s3://')) return whyNotObject(path, roots);
   if (!isAbsolute(path))
     return 'is not an absolute path; the eider command makes it one, from the place of the YAML file';
   if (path.split(/[/\\]/).includes('..')) return 'contains ".."';
   const real = await realpathOfExisting(withoutGlob(path));
-  if (roots.some((root) => isWithin(root, real))) return null;
-  return `lies outside the folders that this server may read (${roots.join(', ')})`;
+  const folders = roots.filter((root) => !root.startsWith('s3://'));
+  if (folders.some((root) => isWithin(root, real))) return null;
+  return `lies outside the folders that this server may read (${folders.join(', ')})`;
+}
+
+function whyNotObject(path: string, roots: readonly string[]): string | null {
+  if (path.split('/').some((part) => part === '..' || part === '.')) return 'contains "." or ".."';
+  const places = roots.filter((root) => root.startsWith('s3://'));
+  if (places.some((root) => path === root || path.startsWith(`${root}/`))) return null;
+  return `lies outside what this server may read of S3 (${places.join(', ') || 'nothing'})`;
 }
 
 /** The folder in which a glob begins; a path without one as it is. */

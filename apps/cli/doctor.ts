@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { isDomainError } from '../../domain/errors.js';
+import { duckdbVersion, extensionNames, locateExtension } from '../../programs/extensions.js';
 import { findPostgres } from '../../programs/postgres-binaries.js';
 import { postgresOwner } from '../../programs/postgres-owner.js';
 import { locateTemporal, temporalVersion } from '../../programs/tools.js';
@@ -40,6 +41,7 @@ export async function examine(config: Config): Promise<Finding[]> {
     ['temporal', () => temporal(config)],
     ['postgres', () => postgres(config)],
     ['libduckdb', libduckdb],
+    ['extensions', () => extensions(config)],
     ['ports', () => ports(config)],
     ['home', () => folder(config.home, 'EIDER_HOME')],
     ['cache', () => folder(config.cache, 'EIDER_CACHE')],
@@ -113,6 +115,15 @@ function libduckdb(): Result {
   } catch {
     return bad(`${package_} is not installed`, fix);
   }
+}
+
+/** Nothing is wrong without them: each is fetched when a source first needs it. */
+function extensions({ extensions: folder, cache, python }: Config): Result {
+  const search = { folder, cacheDir: cache, python };
+  const found = extensionNames.map(
+    (name) => `${name} ${locateExtension(name, search) ? 'is there' : 'would be fetched'}`,
+  );
+  return good(`${duckdbVersion}: ${found.join(', ')}`);
 }
 
 async function ports(config: Config): Promise<Result> {

@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createActivities } from '../../activities/index.js';
+import type { ImportAccess } from '../../lake/access.js';
 import { openEngine } from '../../lake/duckdb.js';
 import { localObjects } from '../../lake/objects.js';
+import { clearCopies } from '../../lake/sources/index.js';
 import { createModels } from '../../models/onnx.js';
+import { extensionFinder } from '../../programs/extensions.js';
 import { ensureSearchAttributes } from '../../programs/temporal.js';
 import { armFailpoints } from '../../domain/failpoints.js';
 import { loadConfig, type Config } from '../config.js';
@@ -22,18 +25,27 @@ const drainMs = 8_000;
 /** Trainers, inference and PostgreSQL live beside us. */
 const halfOfMemory = () => `${Math.floor(totalmem() / 2 / 2 ** 20)}MiB`;
 
+/** Engines that copy live as long as a copy takes; nothing is looked for before a source needs it. */
+const importMemoryLimit = '1GB';
+
+function importsOf({ extensions, cache, python, s3 }: Config, scratch: string, threads: number): ImportAccess {
+  const extension = extensionFinder({ folder: extensions, cacheDir: cache, python });
+  return { scratch, extension, s3, threads, memoryLimit: importMemoryLimit };
+}
+
 async function openWorld(config: Config) {
   const [lakeRoot, artifactsRoot, work, temp] = ['lake', 'artifacts', 'work', 'tmp'].map((name) =>
     join(config.home, name),
   ) as [string, string, string, string];
   for (const folder of [lakeRoot, artifactsRoot, work, temp]) await mkdir(folder, { recursive: true });
+  await clearCopies(temp);
   const db = await connectDatabase(config, 'worker');
   const threads = config.duckdb.threads ?? availableParallelism();
   const engine = await openEngine({
     threads,
     memoryLimit: config.duckdb.memoryLimit ?? halfOfMemory(),
     tempDirectory: temp,
-    allowedDirectories: [lakeRoot, temp, ...config.roots],
+    allowedDirectories: [lakeRoot, temp, ...config.roots.filter((root) => !root.startsWith('s3://'))],
   });
   const models = createModels({ workers: 1, intraOpThreads: threads });
   const trainers = {
@@ -49,7 +61,7 @@ async function openWorld(config: Config) {
     models,
     lake: localObjects(lakeRoot),
     artifacts: localObjects(artifactsRoot),
-    access: { roots: config.roots, connections: config.connections },
+    access: { roots: config.roots, connections: config.connections, imports: importsOf(config, temp, threads) },
     scratch: temp,
     trainers,
   };

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { DomainError, isDomainError } from '../../domain/errors.js';
@@ -44,7 +44,8 @@ export async function withImporter<Result>(
         ...files.map((file) => `LOAD ${quoteText(file)}`),
         `SET temp_directory = ${quoteText(imports.scratch)}`,
         "SET GLOBAL TimeZone = 'UTC'",
-        'SET allow_persistent_secrets = false',
+        // Not the secrets that somebody keeps in the home folder.
+        `SET secret_directory = ${quoteText(join(imports.scratch, 'no-secrets'))}`,
         'SET allow_community_extensions = false',
         ...prepare,
         `SET allowed_directories = [${reachable.join(', ')}]`,
@@ -82,6 +83,15 @@ export async function copyRows(
   await session.run(`ATTACH ${quoteText(file)} AS ${quoteName(name)} (READ_ONLY)`);
   session.atEnd(async () => void (await session.connection.run(`DETACH ${quoteName(name)}`)));
   return `${quoteName(name)}.copied_rows`;
+}
+
+const copyAgeMaxMs = 24 * 3600_000;
+
+/** Removes copies that killed processes left; a younger one may be another process's. */
+export async function clearCopies(scratch: string): Promise<void> {
+  const names = (await readdir(scratch)).filter((name) => /^copy_[0-9a-f]{32}\.duckdb/.test(name));
+  for (const file of names.map((name) => join(scratch, name)))
+    if (Date.now() - (await stat(file)).mtimeMs > copyAgeMaxMs) await rm(file, { force: true });
 }
 
 export function requireImports(source: Source, { imports }: SourceAccess): ImportAccess {

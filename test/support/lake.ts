@@ -2,12 +2,17 @@ import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Revision, SourceSpec } from '../../domain/resources.js';
+import { loadConfig } from '../../apps/config.js';
+import type { SourceAccess } from '../../lake/access.js';
+import { extensionFinder } from '../../programs/extensions.js';
 import { openEngine, quoteText, type Engine, type Session } from '../../lake/duckdb.js';
 
 export interface TestLake {
   readonly engine: Engine;
   /** The only folder that SQL may read and write. */
   readonly folder: string;
+  /** Sources within the folder, and whatever else a test allows. */
+  access(more?: Partial<SourceAccess>): SourceAccess;
   /** Writes what the SELECT yields to a file of the folder, its kind by its ending; returns its path. */
   write(name: string, select: string): Promise<string>;
   query<Row extends object>(sql: string): Promise<Row[]>;
@@ -25,6 +30,7 @@ export async function withLake(): Promise<TestLake> {
   return {
     engine,
     folder,
+    access: (more = {}) => ({ roots: [folder], connections: {}, imports: importsOf(folder), ...more }),
     async write(name, select) {
       const file = join(folder, name);
       const format = name.endsWith('.csv') ? 'csv' : name.endsWith('.json') ? 'json' : 'parquet';
@@ -38,6 +44,15 @@ export async function withLake(): Promise<TestLake> {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+const noS3 = { endpoint: null, region: 'us-east-1', accessKeyId: null, secretAccessKey: null, sessionToken: null };
+
+/** Copies sources by way of real extensions, which are fetched into the cache once. */
+export function importsOf(scratch: string): NonNullable<SourceAccess['imports']> {
+  const { cache, python } = loadConfig();
+  const extension = extensionFinder({ folder: null, cacheDir: cache, python });
+  return { scratch, extension, s3: noS3, threads: 2, memoryLimit: '1GB' };
 }
 
 /** A Source as the store would give it. */

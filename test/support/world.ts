@@ -20,6 +20,7 @@ import { createModels } from '../../models/onnx.js';
 import { applyResources, createProject } from '../../store/resources.js';
 import type * as workflows from '../../workflows/index.js';
 import { withDatabase } from './database.js';
+import { importsOf } from './lake.js';
 import { withTemporal, type TestTemporal } from './temporal.js';
 
 type Workflows = typeof workflows;
@@ -81,7 +82,7 @@ export async function withWorld({ worker = true }: WorldOptions = {}): Promise<W
       engine,
       lake: localObjects(lake),
       artifacts: localObjects(artifacts),
-      access: { roots: [data], connections: {} },
+      access: { roots: [data], connections: {}, imports: importsOf(temp) },
       scratch: temp,
     },
     models: createModels({ workers: 1 }),
