@@ -12,6 +12,7 @@ import { checkSelect, describeSelect, requireColumns, type NamedRelation } from 
 import { loadTrainer, trainerParameters } from '../programs/trainer.js';
 import { listResources } from '../store/resources.js';
 import type { Dependencies } from './dependencies.js';
+import { checkExpectations } from './expectations.js';
 import { viewColumns } from './views.js';
 
 export type ResourceDependencies = Pick<Dependencies, 'db' | 'engine' | 'access' | 'trainers'>;
@@ -178,6 +179,7 @@ async function checkView(
     columns,
     viewColumns(spec, keys).map(({ name }) => ({ name, purpose: purposes.get(name) ?? 'the feature' })),
   );
+  await checkExpectations(session, spec, viewColumns(spec, keys));
 }
 
 const keysOf = (spec: Named<'FeatureView'>['spec'], find: Find): readonly Column[] =>

@@ -1,22 +1,24 @@
 import { windowsIn, type Column, type Window } from '../domain/features.js';
 import { DomainError } from '../domain/errors.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
-import { durationMicros, plusMicros } from '../domain/instants.js';
+import { durationMicros, plusMicros, toMicros } from '../domain/instants.js';
 import { digestOf } from '../domain/json.js';
 import type { Revision } from '../domain/resources.js';
 import type { SourceAccess } from '../lake/access.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
+import { typedColumns } from '../lake/expectations.js';
 import {
   bucketFingerprints,
-  sourceFiles,
-  sourceRelation,
+  pinSource,
   sourceVersion,
   unreadable,
+  versionOfAll,
   windowFingerprint,
   type BucketFingerprints,
+  type PinnedSource,
   type Source,
-} from '../lake/sources.js';
-import { withSources, type NamedRelation } from '../lake/sql.js';
+} from '../lake/sources/index.js';
+import { withSources } from '../lake/sql.js';
 import type { Queries } from '../store/db.js';
 import { getPinned, getResource } from '../store/resources.js';
 import type { TableRef } from '../store/snapshots.js';
@@ -53,14 +55,16 @@ export function viewColumns(view: Revision<'FeatureView'>['spec'], keys: readonl
   return [...keys, ...times, ...view.features.map(({ name, type }) => ({ name, type }))];
 }
 
-const windowCountMax = 10_000;
+/** Eleven years of hours. They are planned slice by slice, so the limit is what people mean, not what fits. */
+const windowCountMax = 100_000;
 
 /** The view's windows that the range touches. */
 export function windowsOf({ view }: ViewParts, range: Window): Window[] {
-  const windows = windowsIn(range, durationMicros(view.spec.window));
-  if (windows.length <= windowCountMax) return windows;
-  const message = `The range has ${windows.length} windows of ${view.spec.window}; at most ${windowCountMax} are taken at once.`;
-  throw new DomainError('request_invalid', message, { windows: windows.length });
+  const size = durationMicros(view.spec.window);
+  const count = Math.ceil(toMicros(range.end) / size) - Math.floor(toMicros(range.start) / size);
+  if (count <= windowCountMax) return windowsIn(range, size);
+  const message = `The range has ${count} windows of ${view.spec.window}; at most ${windowCountMax} are taken at once.`;
+  throw new DomainError('request_invalid', message, { windows: count });
 }
 
 export const rangeOf = (windows: readonly Window[]): Window => ({
@@ -68,40 +72,43 @@ export const rangeOf = (windows: readonly Window[]): Window => ({
   end: windows.map(({ end }) => end).reduce((a, b) => (a > b ? a : b)),
 });
 
-/** One version for all sources of a view: equal means that no file of any of them changed. */
-export async function versionOf(sources: readonly Source[], access: SourceAccess): Promise<string> {
-  return digestOf(await Promise.all(sources.map((source) => sourceVersion(source, access))));
-}
+/** One version for all sources of a view: equal means that none of them changed. Null: one of them cannot tell. */
+export const versionOf = async (sources: readonly Source[], access: SourceAccess): Promise<string | null> =>
+  versionOfAll(await Promise.all(sources.map((source) => sourceVersion(source, access))));
 
 const withLookback = ({ view }: ViewParts, { start, end }: Window): Window => ({
   start: plusMicros(start, -durationMicros(view.spec.lookback)) as Instant,
   end,
 });
 
-/** The sources as the view's SQL may see them for these windows: from `lookback` before the first to the end of the last. */
-export async function sourcesFor(parts: ViewParts, range: Window, access: SourceAccess): Promise<NamedRelation[]> {
-  const slice = withLookback(parts, range);
-  return Promise.all(
-    parts.sources.map(async (source) => ({
-      name: source.name,
-      relation: sourceRelation(source, await sourceFiles(source, access), slice),
-    })),
-  );
+/** One state of each source, for these windows: from `lookback` before the first to the end of the last. */
+export async function pinSources(
+  session: Session,
+  parts: ViewParts,
+  range: Window,
+  access: SourceAccess,
+): Promise<PinnedSource[]> {
+  const pinned: PinnedSource[] = [];
+  for (const source of parts.sources) pinned.push(await pinSource(session, source, access, withLookback(parts, range)));
+  return pinned;
 }
+
+/** The sources as the view's SQL may see them for these windows. */
+export const namedSources = (parts: ViewParts, range: Window, pinned: readonly PinnedSource[]) =>
+  pinned.map((one) => ({ name: one.source.name, relation: one.relation(withLookback(parts, range)) }));
 
 /** The fingerprint of each window: equal to its head's means that its rows would come out the same. */
 export async function fingerprintsOf(
   session: Session,
   parts: ViewParts,
   windows: readonly Window[],
-  access: SourceAccess,
+  pinned: readonly PinnedSource[],
 ): Promise<string[]> {
   const slice = withLookback(parts, rangeOf(windows));
   const { window: size, lookback } = parts.view.spec;
   const grid = { windowMicros: durationMicros(size), lookbackMicros: durationMicros(lookback) };
   const prints: BucketFingerprints[] = [];
-  for (const source of parts.sources)
-    prints.push(await bucketFingerprints(session, source, await sourceFiles(source, access), slice, grid));
+  for (const one of pinned) prints.push(await bucketFingerprints(session, one, slice, grid));
   return windows.map((window) => windowFingerprint(parts.view.hash, window, grid, prints));
 }
 
@@ -110,19 +117,19 @@ export async function compute(
   session: Session,
   parts: ViewParts,
   range: Window,
-  access: SourceAccess,
+  pinned: readonly PinnedSource[],
   into = 'computed',
 ): Promise<void> {
   const { view, columns } = parts;
   const eventTime = quoteName(view.spec.eventTime);
-  const list = columns.map(({ name, type }) => `${quoteName(name)}::${type} AS ${quoteName(name)}`).join(', ');
-  const relation = withSources(view.spec.sql, await sourcesFor(parts, range, access));
+  const list = typedColumns(columns, view.spec.expectations).join(', ');
+  const relation = withSources(view.spec.sql, namedSources(parts, range, pinned));
   try {
     await session.run(
       `CREATE OR REPLACE TEMP TABLE ${into} AS SELECT ${list} FROM ${relation} WHERE ${eventTime} >= ${timestamp(range.start)} AND ${eventTime} < ${timestamp(range.end)}`,
     );
   } catch (error) {
-    throw await blamed(session, parts, range, access, error);
+    throw await blamed(session, parts, range, pinned, error);
   }
 }
 
@@ -131,15 +138,15 @@ async function blamed(
   session: Session,
   parts: ViewParts,
   range: Window,
-  access: SourceAccess,
+  pinned: readonly PinnedSource[],
   error: unknown,
 ): Promise<unknown> {
-  for (const source of parts.sources) {
-    const relation = sourceRelation(source, await sourceFiles(source, access), withLookback(parts, range));
+  for (const one of pinned) {
+    const relation = one.relation(withLookback(parts, range));
     const broken = await session
       .run(`SELECT sum(hash(rows)) FROM ${relation} AS rows`)
       .catch((cause: unknown) => cause);
-    if (broken) return unreadable(source, broken);
+    if (broken) return unreadable(one.source, broken);
   }
   return error;
 }

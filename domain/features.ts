@@ -1,3 +1,4 @@
+import type { ControlState } from './control.js';
 import type { Instant, ProjectName } from './ids.js';
 import { fromMicros, toMicros } from './instants.js';
 
@@ -62,12 +63,68 @@ export interface Column {
   readonly type: string;
 }
 
+/** A window that was computed but not committed, because of expectations that block it. */
+export interface RefusedWindow extends Window {
+  readonly reasons: readonly string[];
+}
+
 /** Input of the workflow that brings a view's windows up to date with their sources. */
 export interface MaterializeView extends Window {
   readonly project: ProjectName;
   readonly view: string;
   readonly revision: number;
   readonly principal: string;
+  /** Batches at once; default 2. */
+  readonly parallel?: number;
+  /** What the run before handed on: a long range is worked on by several, one after the other. */
+  readonly carried?: Carried;
+}
+
+export interface Carried {
+  readonly from: Instant;
+  readonly tally: Tally;
+  readonly control: ControlState;
+}
+
+/** What a materialization has done so far, over all its runs. */
+export interface Tally {
+  /** Windows of the range that need nothing any more. */
+  readonly settled: number;
+  readonly found: Found;
+  readonly committed: number;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly quarantined: number;
+  readonly refused: number;
+  /** The first of those refused. */
+  readonly refusals: readonly RefusedWindow[];
+  /** For how long windows were computed. */
+  readonly workedMs: number;
+}
+
+export interface ReadQuarantine {
+  readonly project: ProjectName;
+  readonly view: string;
+  readonly revision: number;
+  readonly start?: Instant;
+  readonly end?: Instant;
+  readonly limit: number;
+}
+
+export interface QuarantinedRows {
+  /** The view’s columns, and the reasons. */
+  readonly rows: readonly Readonly<Record<string, unknown>>[];
+  readonly total: number;
+}
+
+/** What a plan found out about windows. */
+export interface Found {
+  readonly fresh: number;
+  readonly changed: number;
+  /** Their rows are the same as when they were committed, though a source changed. */
+  readonly current: number;
+  /** No source changed since. */
+  readonly untouched: number;
 }
 
 export interface Materialized {
@@ -76,6 +133,8 @@ export interface Materialized {
   readonly unchanged: number;
   readonly rows: number;
   readonly bytes: number;
+  /** Rows that were kept aside. */
+  readonly quarantined: number;
   /** Of the table after this work; 0 while it has none. */
   readonly snapshot: number;
   /** Why so many, or so few, windows were computed. */
@@ -88,4 +147,15 @@ export interface StageProgress {
   readonly done: number;
   readonly total: number;
   readonly detail: string;
+  readonly pace?: Pace;
+  /** Of work that operators may pause: who did, and why. */
+  readonly control?: ControlState;
+}
+
+/** How fast the work goes. */
+export interface Pace {
+  readonly rows: number;
+  readonly rowsPerSecond: number;
+  /** Null while nothing was done that it could be told from. */
+  readonly remainingSeconds: number | null;
 }

@@ -21,6 +21,17 @@ export const WindowBody = z
   .meta({ id: 'Window' });
 export type WindowBody = z.infer<typeof WindowBody>;
 
+const parallelMax = 8;
+const MaterializeBody = z
+  .strictObject({
+    start: InstantSchema,
+    end: InstantSchema,
+    parallel: z.int().min(1).max(parallelMax).optional().describe('Batches of windows at once. Default: 2.'),
+  })
+  .refine(({ start, end }) => start < end, { message: 'must be after start', path: ['end'] })
+  .meta({ id: 'Materialize' });
+type MaterializeBody = z.infer<typeof MaterializeBody>;
+
 export const WindowsQuery = PageQuery.extend({
   after: z.coerce.number().int().min(1).optional().describe('The commit that the page before ended with.'),
   all: z.stringbool().default(false).describe('Also the commits that newer ones replaced.'),
@@ -31,7 +42,7 @@ const LedgerQuery = WindowsQuery.extend({
 });
 type LedgerQuery = z.infer<typeof LedgerQuery>;
 
-const tableOf = (project: ProjectName, { name, revision }: Revision): TableRef => ({
+export const tableOf = (project: ProjectName, { name, revision }: Revision): TableRef => ({
   project,
   schema: 'features',
   name,
@@ -81,13 +92,13 @@ export class FeaturesController {
   async materialize(
     @Param('project') project: ProjectName,
     @Param('view', { schema: ResourceNameSchema }) view: string,
-    @Body({ schema: WindowBody }) { start, end }: WindowBody,
+    @Body({ schema: MaterializeBody }) { start, end, parallel }: MaterializeBody,
     @Caller() { name: principal }: Principal,
   ) {
     const { revision } = await getResource(this.db, project, 'FeatureView', view);
     const started = await this.temporal.start('materializeView', {
       workflowId: workflowIds.materialize(project, view, revision, start, end),
-      input: { project, view, revision, start, end, principal },
+      input: { project, view, revision, start, end, principal, ...(parallel ? { parallel } : {}) },
       resource: `FeatureView/${view}`,
       summary: `Materialize ${view}@r${revision}, ${dayOf(start)} to ${dayOf(end)}`,
     });

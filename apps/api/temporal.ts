@@ -47,8 +47,8 @@ const callMs = 8_000;
 const projectKey = defineSearchAttributeKey(searchAttributes.project, 'KEYWORD');
 const resourceKey = defineSearchAttributeKey(searchAttributes.resource, 'KEYWORD');
 
-/** Fields that say who asked and why, not what is to be done. */
-const askedFields = new Set(['principal', 'trigger', 'reason']);
+/** Fields that say who asked, why and how, not what is to be done. */
+const askedFields = new Set(['principal', 'trigger', 'reason', 'parallel']);
 const inputDigest = (input: object): string =>
   digestOf(Object.fromEntries(Object.entries(input).filter(([name]) => !askedFields.has(name))));
 

@@ -1,8 +1,10 @@
 import type { Evaluated } from '../../domain/evaluation.js';
+import { expectationName, type Expectation } from '../../domain/expectations.js';
 import type { LedgerRow, Window } from '../../domain/features.js';
+import { wholePart } from '../../domain/splits.js';
 import type { Kind, Revision } from '../../domain/resources.js';
 import type { ErasureRow, SnapshotRow } from '../../domain/snapshots.js';
-import type { TrainingSetManifest } from '../../domain/training.js';
+import type { DatasetManifest } from '../../domain/datasets.js';
 import { plainName } from './kinds.js';
 import { bytes, figure, moment, type Column } from './table.js';
 
@@ -82,6 +84,25 @@ interface AlertRow {
   readonly resolvedAsOf: string | null;
   readonly reasons: readonly string[];
 }
+interface ExpectationRow extends Window {
+  readonly expectation: Expectation;
+  readonly severity: string;
+  readonly passed: boolean;
+  readonly rows: number;
+  readonly failed: number | null;
+  readonly value: number | null;
+  readonly commit: number | null;
+}
+type QuarantineRow = Readonly<Record<string, unknown>> & { readonly reasons: string };
+interface StatisticsRow {
+  readonly column: string;
+  readonly rows: number;
+  readonly nulls: number;
+  readonly min?: number | null;
+  readonly max?: number | null;
+  readonly quantiles?: Readonly<Record<string, unknown>>;
+  readonly distinct?: { readonly count: number; readonly exact: boolean };
+}
 type Projects = { readonly name: string; readonly createdAt: string };
 
 const resourceColumns: readonly Column<Revision>[] = [
@@ -90,6 +111,12 @@ const resourceColumns: readonly Column<Revision>[] = [
   ['CREATED', ({ createdAt }) => moment(createdAt)],
   ['DESCRIPTION', ({ description }) => description?.slice(0, 60)],
 ];
+
+/** `train 7, test 3`; a set that is not divided has its number alone. */
+const partsText = (rows: DatasetManifest['rows']): string =>
+  Object.entries(rows)
+    .map(([part, count]) => (part === wholePart ? figure(count) : `${part} ${figure(count)}`))
+    .join(', ');
 
 /** A kind's own listing where the API says more of it than its declaration. */
 const listings: Readonly<Record<string, Listing>> = {
@@ -116,12 +143,11 @@ const listings: Readonly<Record<string, Listing>> = {
     ['NAME', ({ name }) => name],
     ['CREATED', ({ createdAt }) => moment(createdAt)],
   ]),
-  dataset: listing<TrainingSetManifest>(null, () => '/datasets', [
+  dataset: listing<DatasetManifest>(null, () => '/datasets', [
     ['NAME', ({ name }) => name],
     ['MODEL', ({ model }) => model],
     ['AS OF', ({ asOf }) => moment(asOf)],
-    ['TRAIN', ({ rows }) => rows.train],
-    ['TEST', ({ rows }) => rows.test],
+    ['ROWS', ({ rows }) => partsText(rows)],
     ['ROW HASH', ({ rowHash }) => rowHash.slice(0, 12)],
   ]),
   run: listing<RunRow>(null, () => '/runs', [
@@ -175,6 +201,28 @@ const listings: Readonly<Record<string, Listing>> = {
     ['ENDED', ({ endedAt }) => moment(endedAt)],
     ['REASON', ({ reason }) => reason.slice(0, 60)],
   ]),
+  expectation: listing<ExpectationRow>('VIEW', (view) => `/features/${view}/expectations`, [
+    ['WINDOW', ({ start }) => moment(start)],
+    ['TEST', ({ expectation }) => expectationName(expectation)],
+    ['SEVERITY', ({ severity }) => severity],
+    ['ROWS', ({ rows }) => rows],
+    ['FAILED', ({ failed, value }) => figure(failed ?? value)],
+    ['', ({ passed }) => (passed ? 'met' : 'not met')],
+    ['COMMIT', ({ commit }) => commit ?? 'refused'],
+  ]),
+  quarantine: listing<QuarantineRow>('VIEW', (view) => `/features/${view}/quarantine`, [
+    ['REASONS', ({ reasons }) => reasons],
+    ['ROW', ({ reasons: _, ...row }) => JSON.stringify(row)],
+  ]),
+  statistic: listing<StatisticsRow>('VIEW', (view) => `/features/${view}/statistics`, [
+    ['COLUMN', ({ column }) => column],
+    ['ROWS', ({ rows }) => rows],
+    ['NULL', ({ nulls }) => nulls],
+    ['MIN', ({ min }) => figure(min ?? null)],
+    ['MEDIAN', ({ quantiles }) => figure((quantiles?.['0.5'] as number | undefined) ?? null)],
+    ['MAX', ({ max }) => figure(max ?? null)],
+    ['DISTINCT', ({ distinct }) => distinct && `${distinct.exact ? '' : 'about '}${distinct.count}`],
+  ]),
   tick: listing<TickRow>('MONITOR', (monitor) => `/monitors/${monitor}/ticks`, [
     ['AS OF', ({ asOf }) => moment(asOf)],
     ['WINDOW', ({ window }) => moment(window.start)],
@@ -208,6 +256,9 @@ export const listingNames = [
   'versions',
   'aliases',
   'windows',
+  'expectations',
+  'quarantine',
+  'statistics',
   'snapshots',
   'erasures',
   'ticks',

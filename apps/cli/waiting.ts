@@ -3,6 +3,7 @@ import { DomainError, errorTable, isDomainError, type ErrorCode } from '../../do
 import type { StageProgress } from '../../domain/features.js';
 import type { Progress } from '../../domain/training.js';
 import type { ApiClient, ApiEvent } from './client.js';
+import { figure } from './table.js';
 
 /** How a workflow ended. */
 interface Ended {
@@ -83,7 +84,11 @@ export function progressLine(out: Terminal): ProgressLine {
   return {
     event({ event, data }) {
       if (event === 'progress') {
-        const { stage, done, total, detail } = data as StageProgress;
+        const progress = data as StageProgress;
+        const { done, total } = progress;
+        const held = progress.control && progress.control.state !== 'running' ? progress.control : null;
+        const stage = held?.state ?? progress.stage;
+        const detail = held ? `by ${held.by}: ${held.reason}` : `${progress.detail}${paceOf(progress)}`;
         say(stage, total > 0 ? done / total : 0, `${stage.padEnd(12)}${counted(done, total)}${detail}`, done === total);
       }
       if (event === 'training') {
@@ -97,6 +102,12 @@ export function progressLine(out: Terminal): ProgressLine {
       open = false;
     },
   };
+}
+
+function paceOf({ pace }: StageProgress): string {
+  if (!pace) return '';
+  const left = pace.remainingSeconds === null ? '' : `, about ${pace.remainingSeconds} s left`;
+  return `; ${figure(pace.rows)} rows, ${figure(pace.rowsPerSecond)} rows/s${left}`;
 }
 
 function counted(done: number, total: number): string {

@@ -51,12 +51,14 @@ export function standIns(db: Database) {
     async planWindows({ view }: MaterializeView) {
       if (view === 'route_day') throw new DomainError('source_unreadable', 'flights is no Parquet file.', { view });
       const windows: PlannedWindow[] = [1, 2].map((number) => ({ ...staged(number), predecessor: null }));
-      return { windows, total: 3, sourceVersion: 'v1', reason: '2 never computed, 1 current' };
+      const found = { fresh: 2, changed: 0, current: 1, untouched: 0 };
+      return { windows, total: 3, found, next: null, sourceVersion: 'v1' };
     },
     async materializeWindows() {
       await untilLetGo();
-      return { committed: 2, rows: 20, bytes: 200 };
+      return { committed: 2, rows: 20, bytes: 200, quarantined: 0, refused: [] };
     },
+    recordControl: async () => undefined,
     tableState: async () => ({ snapshot: 2, windows: 3 }),
     async openRun(input: TrainModel) {
       const { workflowId } = Context.current().info.workflowExecution ?? { workflowId: '' };

@@ -27,7 +27,20 @@ const examples: Examples = {
   ],
   materializeView: [
     { project, view: 'place_day', revision: 1, ...window, principal },
-    { windows: 7, committed: 2, unchanged: 5, rows: 8, bytes: 900, snapshot: 9, reason: '2 reached by changed rows' },
+    {
+      windows: 7,
+      committed: 2,
+      unchanged: 5,
+      rows: 8,
+      bytes: 900,
+      quarantined: 0,
+      snapshot: 9,
+      reason: '2 reached by changed rows',
+    },
+  ],
+  readQuarantine: [
+    { project, view: 'place_day', revision: 1, limit: 10, start: asOf },
+    { rows: [{ place: 'place-1', mean: null, reasons: 'not_null(mean)' }], total: 1 },
   ],
   explainValue: [
     { project, view: 'place_day', revision: 1, feature: 'mean', key: { place: 'place-1' }, at: asOf },

@@ -2,11 +2,6 @@ import type { Command } from 'commander';
 import { apiCommand, asCount, withSession, type Session } from '../api-command.js';
 import { table } from '../table.js';
 
-interface WorkflowRow {
-  readonly id: string;
-  readonly status: string;
-  readonly ui: string;
-}
 interface Node {
   readonly kind: string;
   readonly id: string;
@@ -20,7 +15,7 @@ interface LineageOptions {
   readonly limit?: number;
 }
 
-/** Commands about what is under way or was made: logs, cancel, lineage. */
+/** Commands about what was made: logs, lineage. */
 export function registerInspect(program: Command): void {
   apiCommand(program, {
     usage: 'logs <run>',
@@ -30,18 +25,6 @@ export function registerInspect(program: Command): void {
     withSession(async (session, _options, run = '') => {
       const log = await session.api.text(`/runs/${encodeURIComponent(run)}/log`);
       session.answer({ run, log }, () => log);
-    }),
-  );
-
-  apiCommand(program, {
-    usage: 'cancel <workflow>',
-    description: 'ask a workflow to end in order; one that has ended is left as it is',
-    example: 'eider cancel train/eider/lateness@r1/2001-03-05T00:00:00Z',
-  }).action(
-    withSession(async (session, _options, workflow = '') => {
-      const row = await session.api.post<WorkflowRow>(`/workflows/${encodeURIComponent(workflow)}/cancel`);
-      const text = row.status === 'running' ? 'is asked to end' : `has ended: ${row.status}`;
-      session.answer(row, () => `${row.id} ${text}\n${row.ui}\n`);
     }),
   );
 

@@ -3,7 +3,7 @@ import type { CommittedLog, Deployed, Scored } from '../../../domain/deployment.
 import type { Materialized } from '../../../domain/features.js';
 import type { Instant } from '../../../domain/ids.js';
 import type { MonitorTicked } from '../../../domain/monitoring.js';
-import type { BuiltTrainingSet, TrainedModelSummary } from '../../../domain/training.js';
+import type { TrainedModelSummary } from '../../../domain/training.js';
 import {
   answerStarted,
   apiCommand,
@@ -51,33 +51,15 @@ function registerMaking(program: Command): void {
   })
     .requiredOption(...startOption)
     .requiredOption(...endOption)
+    .option('--parallel <batches>', 'how many batches of windows at once, at most 8; default: 2', asCount)
     .option(...waitOption)
     .action(
-      withSession<Slice>(async (session, { start, end, wait }, view = '') => {
-        const started = await session.api.post<Started>(`/features/${view}/materialize`, { start, end });
+      withSession<Slice & { parallel?: number }>(async (session, { start, end, parallel, wait }, view = '') => {
+        const started = await session.api.post<Started>(`/features/${view}/materialize`, { start, end, parallel });
         await answerStarted<Materialized>(session, started, { wait }, (made) =>
           made.committed === 0
             ? `All ${figure(made.windows)} windows are current: ${made.reason}.\n`
-            : `${figure(made.committed)} of ${figure(made.windows)} windows committed, ${figure(made.rows)} rows, ${bytes(made.bytes)}; snapshot ${made.snapshot}.\n`,
-        );
-      }),
-    );
-
-  apiCommand(program, {
-    usage: 'dataset <model>',
-    description: 'build the training set of a model',
-    example: 'eider dataset lateness --as-of 2001-03-05 --wait',
-  })
-    .requiredOption(...asOfOption)
-    .option(...waitOption)
-    .action(
-      withSession<AsOf>(async (session, { asOf, wait }, model = '') => {
-        const started = await session.api.post<Started>(`/models/${model}/training-sets`, { asOf });
-        await answerStarted<BuiltTrainingSet>(
-          session,
-          started,
-          { wait },
-          ({ name, rows, rowHash }) => `${name}: ${figure(rows)} rows, row hash ${rowHash}\n`,
+            : `${figure(made.committed)} of ${figure(made.windows)} windows committed, ${figure(made.rows)} rows, ${bytes(made.bytes)}${made.quarantined > 0 ? `, ${figure(made.quarantined)} rows quarantined` : ''}; snapshot ${made.snapshot}.\n`,
         );
       }),
     );
