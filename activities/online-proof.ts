@@ -86,7 +86,7 @@ async function compareIn(
   if (live !== id)
     throw new DomainError('generation_moved', `Generation ${generation.generation} of "${view}" is live no longer.`);
   const sample = { seed, below: keys === undefined ? null : await sampleBelow(tx, id, seed, keys) };
-  await copyPushed(tx, { project, view, revision }, { kind: 'since planned', sequence: generation.sequence }, createWriteStream(pushed)); // prettier-ignore
+  await copyPushed(tx, { project, view, revision }, { kind: 'since planned', sequence: generation.sequence, watermark }, createWriteStream(pushed)); // prettier-ignore
   await expectRows(session, { relation, shape, watermark, pushed, sample });
   const [there, wanted] = [await onlineBuckets(tx, id, sample), await expectedBuckets(session)];
   const seen = new Map(there.map((one) => [one.bucket, one]));

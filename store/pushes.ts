@@ -10,6 +10,7 @@ import { only, type Database, type Queries } from './db.js';
 import { shapeOf } from './online-shapes.js';
 import { createTable, generationById, lockOnlineView, tableOf, type OnlineView } from './online.js';
 import { getResource } from './resources.js';
+import { sincePlanned, type PlannedOn } from './staged-rows.js';
 
 /**
  * Writes the rows to the online table and to the staging table in one transaction, once by the push's id. They belong to the
@@ -133,23 +134,17 @@ async function apply(tx: Queries, generation: number, { project, view, id }: Int
   return rows.length;
 }
 
-/**
- * Writes again what was pushed after a generation was planned, and what no snapshot will ever hold because it was pushed
- * online only. Of rows with the same instants the last pushed one counts, wherever it went. Returns how many were written.
- */
+/** Writes into a generation what it must show beside the rows that it was loaded with. Returns how many rows were written. */
 export async function replayPushes(
   tx: Queries,
   project: ProjectName,
   view: string,
-  { id, revision, sequence }: { readonly id: number; readonly revision: number; readonly sequence: number },
+  generation: PlannedOn & { readonly id: number; readonly revision: number },
 ): Promise<number> {
+  const { id, revision } = generation;
   const rows = await tx.query(
     `${upsertInto(id)} SELECT DISTINCT ON (key) ${upserted} FROM pushed_rows
-     WHERE project = $1 AND view = $2 AND revision = $3 AND (
-       (sequence > $4 AND target <> 'offline') OR
-       (sequence <= $4 AND key IN (SELECT key FROM pushed_rows WHERE project = $1 AND view = $2 AND revision = $3 AND target = 'online' AND sequence <= $4)))
-     ${newestFirst} ${unlessOlder} RETURNING 1`,
-    [project, view, revision, sequence],
+     WHERE ${sincePlanned({ project, view, revision }, generation)} ${newestFirst} ${unlessOlder} RETURNING 1`,
   );
   return rows.length;
 }

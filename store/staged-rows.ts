@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import type { Window } from '../domain/features.js';
-import type { ProjectName } from '../domain/ids.js';
+import type { Instant, ProjectName } from '../domain/ids.js';
 import { fromMicros } from '../domain/instants.js';
 import { literal, only, type Database, type Queries, type Transaction } from './db.js';
 
@@ -22,22 +22,33 @@ const besideSnapshot = (snapshot: number, sequence: number): string =>
   `${offline} AND sequence <= ${Math.trunc(sequence)} AND (flushed_snapshot IS NULL OR flushed_snapshot > ${Math.trunc(snapshot)})`;
 const waiting = (sequence: number): string =>
   `${offline} AND sequence <= ${Math.trunc(sequence)} AND flushed_snapshot IS NULL`;
-/** What a generation that was planned at the sequence number must hold beside its snapshot; as `replayPushes` has it. */
-const sincePlanned = (ref: PushedRef, sequence: number): string => {
+/** A generation as it was planned: what it was loaded from. */
+export interface PlannedOn {
+  readonly sequence: number;
+  readonly watermark: Instant | null;
+}
+
+/**
+ * What a generation must show beside the rows that it was loaded with: what was pushed after it had been planned, what no
+ * snapshot will ever hold because it was pushed online only, and what its watermark kept out although it was online already.
+ * Of such keys all rows are looked at, since of rows with the same instants the last pushed one counts.
+ */
+export function sincePlanned(ref: PushedRef, { sequence, watermark }: PlannedOn): string {
   const planned = Math.trunc(sequence);
-  return `((sequence > ${planned} AND target <> 'offline') OR (sequence <= ${planned} AND key IN
-    (SELECT key FROM pushed_rows WHERE ${where(ref)} AND target = 'online' AND sequence <= ${planned})))`;
-};
+  const shown = `greatest(event_time, coalesce(known_at, event_time)) <= ${literal(watermark ?? '-infinity')}::timestamptz`;
+  const keys = `SELECT key FROM pushed_rows WHERE ${where(ref)} AND sequence <= ${planned} AND (target = 'online' OR (target <> 'offline' AND NOT ${shown}))`;
+  return `${where(ref)} AND ((sequence > ${planned} AND target <> 'offline') OR (sequence <= ${planned} AND (target <> 'offline' OR ${shown}) AND key IN (${keys})))`;
+}
 
 export type PushedSelection =
   | { readonly kind: 'beside snapshot'; readonly snapshot: number; readonly sequence: number }
   | { readonly kind: 'waiting'; readonly sequence: number }
-  | { readonly kind: 'since planned'; readonly sequence: number };
+  | ({ readonly kind: 'since planned' } & PlannedOn);
 
 function conditionOf(ref: PushedRef, selection: PushedSelection): string {
   if (selection.kind === 'beside snapshot') return besideSnapshot(selection.snapshot, selection.sequence);
   if (selection.kind === 'waiting') return waiting(selection.sequence);
-  return sincePlanned(ref, selection.sequence);
+  return sincePlanned(ref, selection);
 }
 
 export async function countPushed(db: Queries, ref: PushedRef, selection: PushedSelection): Promise<number> {

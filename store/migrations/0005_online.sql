@@ -93,8 +93,9 @@ CREATE TABLE pushed_rows (
 );
 CREATE INDEX pushed_rows_waiting ON pushed_rows (project, view, revision, sequence) WHERE flushed_snapshot IS NULL AND target <> 'online';
 CREATE INDEX pushed_rows_by_key ON pushed_rows (project, view, key);
--- Online only: no snapshot will ever hold them, so that every publish writes them again.
+-- What every publish writes again: rows that no snapshot will ever hold, and rows that a watermark keeps out.
 CREATE INDEX pushed_rows_online_only ON pushed_rows (project, view, revision, sequence) WHERE target = 'online';
+CREATE INDEX pushed_rows_by_time ON pushed_rows (project, view, revision, greatest(event_time, coalesce(known_at, event_time)));
 
 -- What a comparison of online and offline values found.
 CREATE TABLE online_reports (
