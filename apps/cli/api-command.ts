@@ -21,13 +21,18 @@ interface SharedOptions {
   readonly project: string;
 }
 
+interface CommandAbout {
+  readonly usage: string;
+  readonly description: string;
+  readonly example: string;
+  /** Of the commands of a group: the one that is meant when none is named. */
+  readonly isDefault?: boolean;
+}
+
 /** Adds a command of the API: what every one of them takes, and an example for its help. */
-export function apiCommand(
-  program: Command,
-  { usage, description, example }: { usage: string; description: string; example: string },
-): Command {
+export function apiCommand(program: Command, { usage, description, example, isDefault }: CommandAbout): Command {
   return program
-    .command(usage)
+    .command(usage, { isDefault: isDefault ?? false })
     .description(description)
     .option('--json', 'print the answer as JSON')
     .option('--project <name>', 'the project', defaultProject)

@@ -38,6 +38,17 @@ export class ApiClient {
     return this.json<Body>('POST', path, { body, key: randomUUID() });
   }
 
+  /** Sends bytes as they are; the same bytes may be sent again. */
+  async send<Body>(path: string, bytes: Buffer, type: string): Promise<Body> {
+    return this.json<Body>('POST', path, { bytes: { of: bytes, type } });
+  }
+
+  /** What the API answers with, piece by piece. */
+  async download(path: string): Promise<ReadableStream<Uint8Array>> {
+    const answer = await this.request('GET', path, { stream: true });
+    return answer.body ?? new ReadableStream();
+  }
+
   async delete(path: string): Promise<void> {
     await this.request('DELETE', path, {});
   }
@@ -98,7 +109,7 @@ export class ApiClient {
   }
 
   private async attempt(method: string, path: string, options: RequestOptions): Promise<Response> {
-    const { body, query = {}, key, stream } = options;
+    const { body, bytes, query = {}, key, stream } = options;
     const given = Object.entries(query).flatMap(([name, value]) =>
       value === undefined ? [] : [[name, String(value)]],
     );
@@ -107,9 +118,10 @@ export class ApiClient {
       method,
       headers: {
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(bytes === undefined ? {} : { 'content-type': bytes.type }),
         ...(key === undefined ? {} : { 'idempotency-key': key }),
       },
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: bytes?.of ?? (body === undefined ? undefined : JSON.stringify(body)),
       // The answer of a stream begins at once, and then lasts as long as what it tells of.
       signal: stream ? undefined : AbortSignal.timeout(requestMs),
     }).catch((error: unknown) => {
@@ -137,6 +149,7 @@ export class ApiClient {
 
 interface RequestOptions {
   readonly body?: unknown;
+  readonly bytes?: { readonly of: Buffer; readonly type: string };
   readonly query?: Query;
   readonly key?: string;
   readonly stream?: boolean;

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { projectRoot } from '../config.js';
+import { registerControl } from './commands/control.js';
+import { registerDatasets } from './commands/datasets.js';
 import { registerDev } from './commands/dev.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerExplain } from './commands/explain.js';
@@ -22,8 +24,10 @@ const registrations: readonly ((program: Command) => void)[] = [
   registerResources,
   registerGet,
   registerWork,
+  registerDatasets,
   registerSnapshots,
   registerLabels,
+  registerControl,
   registerInspect,
   registerExplain,
 ];

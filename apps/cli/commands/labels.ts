@@ -19,10 +19,16 @@ export function registerLabels(program: Command): void {
 
 /** Uploading again is harmless, so a broken upload is simply repeated. */
 async function upload(session: Session, { filename }: { filename: string }, model = ''): Promise<void> {
+  const labels = await uploadLabels(session, `/models/${model}/labels`, filename);
+  session.answer({ model, labels }, () => `${figure(labels)} labels uploaded\n`);
+}
+
+/** Sends the labels of a file; returns how many. */
+export async function uploadLabels(session: Session, path: string, filename: string): Promise<number> {
   const labels = await readLabels(filename);
   for (let at = 0; at < labels.length; at += labelsPerRequest)
-    await session.api.post(`/models/${model}/labels`, labels.slice(at, at + labelsPerRequest));
-  session.answer({ model, labels: labels.length }, () => `${figure(labels.length)} labels uploaded\n`);
+    await session.api.post(path, labels.slice(at, at + labelsPerRequest));
+  return labels.length;
 }
 
 async function readLabels(file: string): Promise<unknown[]> {
