@@ -42,8 +42,9 @@ function token(type: string, value: string): string {
   }
 }
 
+/** NULL of NULL. */
 const notNumber = (value: string): string =>
-  `CASE WHEN isnan(${value}) THEN '"NaN"' WHEN ${value} > 0 THEN '"Infinity"' ELSE '"-Infinity"' END`;
+  `CASE WHEN isnan(${value}) THEN '"NaN"' WHEN ${value} > 0 THEN '"Infinity"' WHEN ${value} < 0 THEN '"-Infinity"' END`;
 
 /** The columns of a file of texts: a key, two instants in microseconds since 1970, a sequence number and features. */
 export function readTexts(file: string): string {
