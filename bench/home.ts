@@ -48,3 +48,18 @@ async function peakGiB(dev: Dev, name: string): Promise<number> {
   const status = await readFile(`/proc/${dev.pidOf(name)}/status`, 'utf8');
   return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? NaN) / 2 ** 20;
 }
+
+/** A view of doubles by `user_id` over a Parquet file that has them. */
+export const viewOver = (name: string, features: readonly string[], path: string) => [
+  { kind: 'Source', name: `${name}_rows`, spec: { path, eventTime: 'event_time' } },
+  { kind: 'Entity', name: 'user_id', spec: { keys: [{ name: 'user_id', type: 'BIGINT' }] } },
+  {
+    kind: 'FeatureView',
+    name,
+    spec: {
+      ...{ entity: 'user_id', sources: [`${name}_rows`], lookback: '0d' },
+      sql: `SELECT user_id, event_time, ${features.join(', ')} FROM ${name}_rows`,
+      features: features.map((feature) => ({ name: feature, type: 'DOUBLE' })),
+    },
+  },
+];

@@ -7,6 +7,7 @@ import { featuresBench } from './features.js';
 import { isMet, type Figure } from './figure.js';
 import { flightBench } from './flight.js';
 import { materializeBench } from './materialize.js';
+import { onlineBench } from './online.js';
 import { pointInTimeBench } from './point-in-time.js';
 import { serveBench } from './serve.js';
 
@@ -15,6 +16,7 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   features: featuresBench,
   'point-in-time': pointInTimeBench,
   materialize: materializeBench,
+  online: onlineBench,
   flight: () => flightBench(),
   serve: serveBench,
 };

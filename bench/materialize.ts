@@ -5,12 +5,12 @@ import type { Published } from '../domain/publishing.js';
 import { benchEngine, benchFolder, dataFile, say, share } from './data.js';
 import { feastMaterialize } from './feast.js';
 import type { Figure } from './figure.js';
-import { withHome } from './home.js';
+import { viewOver, withHome } from './home.js';
 
 const rows = Number(process.env['EIDER_BENCH_ROWS'] ?? 10_000_000);
 const rowsAKey = 10;
-/** Feast gets a tenth of it, with as many rows a key, and is counted by the row. */
-const feastRows = rows / 10;
+/** Feast gets a part of it, with as many rows a key, and is counted by the row. */
+const feastRows = rows / 40;
 const days = 20;
 const features = Array.from({ length: 10 }, (_, at) => `f${at}`);
 
@@ -28,7 +28,7 @@ export async function materializeBench(): Promise<Figure[]> {
   const slice = await dataFile(engine, 'events-slice', events(feastRows));
   engine.close();
   const ours = await withHome('materialize', async (home) => {
-    await home.api.post('/apply', { resources: resourcesOver(file) });
+    await home.api.post('/apply', { resources: viewOver('user_events', features, file) });
     const began = performance.now();
     const made = await home.work<Materialized>('/features/user_events/materialize', range);
     const middle = performance.now();
@@ -51,17 +51,3 @@ export async function materializeBench(): Promise<Figure[]> {
     { name: 'peak memory of the worker meanwhile', unit: 'GiB', ours: ours.peakGiB, peer: null, beside: '', judged: ours.peakGiB, target: { atMost: 4 } },
   ]; // prettier-ignore
 }
-
-const resourcesOver = (path: string) => [
-  { kind: 'Source', name: 'user_events_source', spec: { path, eventTime: 'event_time' } },
-  { kind: 'Entity', name: 'user_id', spec: { keys: [{ name: 'user_id', type: 'BIGINT' }] } },
-  {
-    kind: 'FeatureView',
-    name: 'user_events',
-    spec: {
-      ...{ entity: 'user_id', sources: ['user_events_source'], lookback: '0d' },
-      sql: `SELECT user_id, event_time, ${features.join(', ')} FROM user_events_source`,
-      features: features.map((name) => ({ name, type: 'DOUBLE' })),
-    },
-  },
-];
