@@ -35,21 +35,14 @@ export const onlineActivities = (dependencies: OnlineDependencies) => ({
   loadPublished: ({ project, id }: { project: ProjectName; id: number }): Promise<{ rows: number; rowHash: string }> =>
     beating((signal) => load(dependencies, project, id, signal)),
 
-  /** Once: a repeat gets what the first attempt recorded. */
-  async flipPublished({
-    project,
-    id,
-    principal,
-  }: {
-    project: ProjectName;
-    id: number;
-    principal: string;
-  }): Promise<Flip> {
-    await failpoint('publish.before_flip');
-    const flip = await flipGeneration(dependencies.db, project, id, { name: principal });
-    await failpoint('publish.after_flip');
-    return flip;
-  },
+  /** Once: a repeat gets what the first attempt recorded. Its heartbeat lets another worker take over soon. */
+  flipPublished: ({ project, id, principal }: { project: ProjectName; id: number; principal: string }): Promise<Flip> =>
+    beating(async () => {
+      await failpoint('publish.before_flip');
+      const flip = await flipGeneration(dependencies.db, project, id, { name: principal });
+      await failpoint('publish.after_flip');
+      return flip;
+    }),
 
   /** Any number of times. */
   dropRetired: ({ project, view }: { project: ProjectName; view: string }): Promise<number> =>

@@ -27,7 +27,7 @@ export async function publishView(input: PublishView): Promise<Published> {
       { project, id: plan.id },
     ]);
     reporter.stage('flip', `${rows} rows; rows that were pushed meanwhile are written again`);
-    const { replayed, before } = await safe.flipPublished({ project, id: plan.id, principal });
+    const { replayed, before } = await long.flipPublished({ project, id: plan.id, principal });
     await safe.dropRetired({ project, view });
     reporter.stage('done', `generation ${plan.generation} is live with ${rows} rows, ${replayed} written again`);
     const { generation, snapshot, watermark } = plan;
