@@ -6,7 +6,7 @@ import type { Database } from '../store/db.js';
 import { commitWindow, type Committed, type WindowCommit } from '../store/snapshots.js';
 
 /** Refusals that leave no doubt: nothing was committed. After a lost connection that is not known, and the file must stay. */
-const refusals = new Set(['generation_moved', 'table_columns_changed']);
+const refusals = new Set(['generation_moved', 'table_columns_changed', 'erased_meanwhile']);
 
 /**
  * Commits a staged window, together with the `others` that its transaction commits; files that no commit names, because

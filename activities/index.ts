@@ -4,6 +4,7 @@ import { datasetCheckActivities } from './dataset-checks.js';
 import { datasetActivities } from './datasets.js';
 import type { Dependencies } from './dependencies.js';
 import { deploymentActivities } from './deployment.js';
+import { erasureActivities } from './erasure.js';
 import { evaluationActivities } from './evaluation.js';
 import { explainActivities } from './explain.js';
 import { featureActivities } from './features.js';
@@ -30,6 +31,7 @@ export const createActivities = (dependencies: Dependencies) => ({
   ...refreshActivities(dependencies),
   ...compactionActivities(dependencies),
   ...retentionActivities(dependencies),
+  ...erasureActivities(dependencies),
   ...explainActivities(dependencies),
   ...datasetActivities(dependencies),
   ...datasetCheckActivities(dependencies),

@@ -58,6 +58,7 @@ async function flush(
       await failpoint('flush.staged');
       const committed = await commitStaged(db, lake, {
         ...{ table: parts.table, lane: 'pushes' as const, columns: parts.columns, sourceVersion: '' },
+        tombstones: parts.tombstones.newest,
         ...{ ...made, workflowId: currentWorkflowId(), principal: { name: principal }, details: { sequence } },
         lineage: [{ from: ['pushes', `${view}/${sequence}`], to: ['table', `features/${view}@r${revision}`] }],
         also: (tx, at) => markFlushed(tx, ref, window, sequence, at.snapshot),

@@ -1,4 +1,5 @@
 import { windowsIn, type Column, type Window } from '../domain/features.js';
+import type { Tombstones } from '../domain/erasure.js';
 import { DomainError } from '../domain/errors.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import { durationMicros, plusMicros, toMicros } from '../domain/instants.js';
@@ -6,6 +7,7 @@ import { digestOf } from '../domain/json.js';
 import type { Revision } from '../domain/resources.js';
 import type { SourceAccess } from '../lake/access.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
+import { deleteErased } from '../lake/erased.js';
 import { typedColumns } from '../lake/expectations.js';
 import {
   bucketFingerprints,
@@ -22,6 +24,7 @@ import { withSources } from '../lake/sql.js';
 import type { Queries } from '../store/db.js';
 import { getPinned, getResource } from '../store/resources.js';
 import type { TableRef } from '../store/snapshots.js';
+import { tombstonesOf } from '../store/tombstones.js';
 
 /** A feature view with everything that it is made of. */
 export interface ViewParts {
@@ -33,6 +36,8 @@ export interface ViewParts {
   readonly table: TableRef;
   /** Keys, event time, known-at and features, with their declared types. */
   readonly columns: readonly Column[];
+  /** Keys that were erased and must not come back. */
+  readonly tombstones: Tombstones;
 }
 
 export async function loadView(db: Queries, project: ProjectName, name: string, revision: number): Promise<ViewParts> {
@@ -47,6 +52,7 @@ export async function loadView(db: Queries, project: ProjectName, name: string, 
     sources,
     table: { project, schema: 'features', name, revision },
     columns: viewColumns(view.spec, keys),
+    tombstones: await tombstonesOf(db, project, view.spec.entity),
   };
 }
 
@@ -131,6 +137,7 @@ export async function compute(
   } catch (error) {
     throw await blamed(session, parts, range, pinned, error);
   }
+  await deleteErased(session, parts.tombstones, into, parts.keys);
 }
 
 /** A source that cannot be read to its end is at fault, otherwise the SQL is. */

@@ -60,6 +60,7 @@ export const errorTable = {
   spine_unknown: { ...missing, title: 'No such table was uploaded.', help: 'POST it to /datasets/spines; the answer says its hash.' },
   snapshot_unknown: { ...missing, title: 'The feature view has no snapshot with this number.', help: 'eider get snapshots VIEW lists them.' },
   snapshot_collected: { http: 410, grpc: 'NOT_FOUND', retry: false, title: 'The snapshot is older than what is kept, and its files were removed.', help: 'eider get snapshots VIEW lists those that can be read; EIDER_RETENTION says how long they are.' },
+  erasure_unknown: { ...missing, title: 'The erasure does not exist.', help: 'eider get erasures lists them.' },
   run_unknown: { ...missing, title: 'The run does not exist.', help: 'eider get runs lists the runs.' },
   version_unknown: { ...missing, title: 'The model has no such version.', help: 'eider get versions MODEL lists them.' },
   workflow_unknown: { ...missing, title: 'The workflow does not exist.', help: 'eider get workflows lists recent ones; older ones leave with their retention.' },
@@ -84,6 +85,7 @@ export const errorTable = {
   pushed_row_invalid: { ...invalid, title: 'A pushed row does not fit the columns of its view.', help: 'The message names row and column; eider describe FeatureView VIEW shows the columns.' },
   features_not_materialized: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'A feature view lacks windows that are needed.', help: 'eider materialize VIEW --start … --end … first.' },
   expectation_failed: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'Windows break an expectation of their view, and were not committed.', help: 'eider get expectations VIEW names the rows; mend the source or the view, then materialize again.' },
+  erased_meanwhile: { ...conflict, retry: true, title: 'A key was erased after these rows had been computed.', help: 'Nothing to do: the step computes them again without it.' },
   table_columns_changed: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'The table was committed with other columns.', help: 'Apply a new revision of the Model or FeatureView that makes it: each has a table of its own.' },
 
   // Data and files.
@@ -94,6 +96,7 @@ export const errorTable = {
   connection_unknown: { ...invalid, title: 'The Source names a PostgreSQL database that this server does not know.', help: 'Add its name and URL to EIDER_CONNECTIONS, and start the worker again.' },
   extension_missing: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'A DuckDB extension that the format of the source needs is not there.', help: 'Put the file of the extension into a folder and name that in EIDER_EXTENSIONS; eider doctor shows which there are.' },
   source_changed: { ...unavailable, title: 'The source changed while it was being read.', help: 'The step plans again by itself.' },
+  erasure_incomplete: { ...internal, title: 'Rows of the erased key are still found.', help: 'Start the erasure again when nothing is being published or committed; the message says where they are.' },
   object_missing: { http: 500, grpc: 'INTERNAL', retry: false, title: 'A committed file is missing from the lake.', help: 'Restore it from a backup.' },
   object_corrupt: { http: 500, grpc: 'INTERNAL', retry: false, title: 'A committed file does not match its recorded hash.', help: 'Restore it from a backup.' },
   lake_write_failed: { ...unavailable, title: 'A file could not be written to the lake.', help: 'Check space and permissions of the lake folder.' },

@@ -91,6 +91,15 @@ export interface EraseEntity {
   readonly principal: string;
 }
 
+export interface Erased {
+  readonly erasure: string;
+  /** Of the certificate. */
+  readonly sha256: string;
+  /** That were looked through in the end. */
+  readonly files: number;
+  readonly tables: number;
+}
+
 /** An erasure as lists show it. */
 export interface ErasureRow {
   readonly id: string;

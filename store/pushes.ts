@@ -10,6 +10,7 @@ import { only, type Database, type Queries } from './db.js';
 import { shapeOf } from './online-shapes.js';
 import { createTable, generationById, lockOnlineView, tableOf, type OnlineView } from './online.js';
 import { getResource } from './resources.js';
+import { withoutErased } from './tombstones.js';
 import { sincePlanned, type PlannedOn } from './staged-rows.js';
 
 /**
@@ -34,7 +35,8 @@ export async function pushRows(
       throw new DomainError('push_id_reused', `The push "${id}" of the view "${view}" had other rows.`, { id });
     if (made) return { ...made.answer, repeated: true };
     const aim = await aimOf(tx, project, view, at, to !== 'offline');
-    const staged = stagedRowsOf(aim.shape, rows, to, fromMicros(Date.now() * 1000));
+    const given = stagedRowsOf(aim.shape, rows, to, fromMicros(Date.now() * 1000));
+    const staged = await withoutErased(tx, project, view, given);
     const sequence = at.sequence + staged.length;
     const into = { ...push, revision: aim.revision, after: at.sequence };
     await recordPush(tx, into, digest, principal);

@@ -6,6 +6,7 @@ import { digestOf } from '../domain/json.js';
 import type { TableSchema } from '../domain/tables.js';
 import type { Principal } from '../domain/principal.js';
 import { only, recordAudit, recordLineage, type Database, type Edge, type Queries } from './db.js';
+import { requireNoNewer } from './tombstones.js';
 
 /** One revision of one table of the lake: a feature view, a dataset or an endpoint's batch predictions. */
 export interface TableRef {
@@ -42,6 +43,8 @@ export interface WindowCommit {
   readonly principal: Principal;
   readonly details?: object;
   readonly lineage?: readonly Edge[];
+  /** The newest tombstone that the rows were computed without the keys of; absent: they hold no entity's key. */
+  readonly tombstones?: number;
   /** What must be true together with the commit. Not called when the commit is already recorded. */
   readonly also?: (tx: Queries, at: { commit: number; snapshot: number }) => Promise<void>;
 }
@@ -100,6 +103,7 @@ export const commitWindow = (db: Database, commit: WindowCommit): Promise<Commit
  */
 export async function commitWindowIn(tx: Queries, commit: WindowCommit): Promise<Committed> {
   const { table, window, predecessor, lane = 'sources' } = commit;
+  if (commit.tombstones !== undefined) await requireNoNewer(tx, table.project, commit.tombstones);
   const snapshot = await nextSnapshot(tx, table, commit.columns);
   const [head] = await tx.query<{
     commit: number;

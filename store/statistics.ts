@@ -14,6 +14,18 @@ export async function recordStatistics(
   ]);
 }
 
+/** Of a commit whose rows an erasure has changed. */
+export async function replaceStatistics(
+  tx: Queries,
+  commit: number,
+  statistics: readonly ColumnStatistics[],
+): Promise<void> {
+  await tx.query('UPDATE window_statistics SET statistics = $2 WHERE commit_id = $1', [
+    commit,
+    JSON.stringify(statistics),
+  ]);
+}
+
 const headsInRange = `FROM window_heads h JOIN commits c ON c.id = h.commit_id LEFT JOIN window_statistics s ON s.commit_id = c.id
   WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND h.revision = $4 AND h.lane = 'sources'
     AND ($5::timestamptz IS NULL OR h.window_end > $5) AND ($6::timestamptz IS NULL OR h.window_start < $6)`;

@@ -9,3 +9,4 @@ export { evaluateRun } from './evaluation.js';
 export { commitInferenceLog, deployVersion, scoreWindow } from './deployment.js';
 export { monitorTick } from './monitoring.js';
 export { collectGarbage, compactTable } from './snapshots.js';
+export { eraseEntity } from './erasure.js';

@@ -47,7 +47,7 @@ CREATE TABLE leases (
 );
 CREATE INDEX leases_by_expiry ON leases (expires_at);
 
--- The key is kept only as long as the erasure needs it.
+-- The key is kept only as long as the erasure needs it: its columns' values, in their order, as texts that DuckDB reads.
 CREATE TABLE erasures (
   project text NOT NULL REFERENCES projects,
   id text NOT NULL,
@@ -93,6 +93,15 @@ CREATE TABLE erased_files (
   erased_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   deleted_at timestamptz,
   PRIMARY KEY (project, erasure, old_key),
+  FOREIGN KEY (project, erasure) REFERENCES erasures
+);
+-- Rows of PostgreSQL that an erasure deleted, by what they were.
+CREATE TABLE erased_rows (
+  project text NOT NULL,
+  erasure text NOT NULL,
+  what text NOT NULL,
+  rows bigint NOT NULL,
+  PRIMARY KEY (project, erasure, what),
   FOREIGN KEY (project, erasure) REFERENCES erasures
 );
 CREATE TABLE erased_training_sets (

@@ -62,6 +62,10 @@ const examples: Examples = {
     { project, schema: 'features', name: 'place_day', revision: 1, principal },
     { filesBefore: 20, filesAfter: 1, written: 1, rows: 76, bytes: 900, reason: '1 files written' },
   ],
+  eraseEntity: [
+    { project, erasure: '1b4e28ba-2fa1-4d2b-883f-0016d3cca427', principal },
+    { erasure: '1b4e28ba-2fa1-4d2b-883f-0016d3cca427', sha256: sha256('certificate'), files: 20, tables: 2 },
+  ],
   collectGarbage: [
     { project, keep: '30d', dryRun: false, principal },
     {

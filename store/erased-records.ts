@@ -1,0 +1,94 @@
+import type { ProjectName } from '../domain/ids.js';
+import type { Database, Queries } from './db.js';
+import type { ErasureKey } from './erasures.js';
+import { tableOf } from './online.js';
+
+/** Rows of PostgreSQL under a key: the online store, what waits to be flushed, logs, labels, samples of refused rows. */
+interface Place {
+  readonly what: string;
+  readonly from: string;
+  readonly where: string;
+  readonly values: readonly unknown[];
+  /** Instead of deleting the rows. */
+  readonly set?: string;
+}
+
+/** A JSON object holds the key when every column's value, as text, is the key's; $2 has the columns of each way, $3 the values. */
+const jsonHolds = (column: string): string =>
+  `EXISTS (SELECT FROM jsonb_array_elements($2::jsonb) AS way WHERE NOT EXISTS (
+     SELECT FROM jsonb_array_elements_text(way) WITH ORDINALITY AS c(name, at) WHERE ${column} ->> c.name IS DISTINCT FROM ($3::jsonb) ->> (c.at - 1)::int))`;
+
+async function placesOf(
+  db: Queries,
+  project: ProjectName,
+  { entity, keys, values, text }: ErasureKey,
+  tuples: readonly (readonly string[])[],
+): Promise<Place[]> {
+  const own = [keys.map(({ name }) => name)];
+  const json = (ways: readonly (readonly string[])[]) => [project, JSON.stringify(ways), JSON.stringify(values)];
+  const generations = await db.query<{ id: number }>(
+    `SELECT id FROM online_generations g WHERE project = $1 AND status IN ('loaded', 'live', 'retired') AND view IN ${viewsOfEntity} ORDER BY id`,
+    [project, entity],
+  );
+  return [
+    ...generations.map(({ id }) => ({ what: 'online', from: tableOf(id), where: 'key = $1', values: [text] })),
+    {
+      ...{ what: 'pushed', from: 'pushed_rows', values: [project, entity, text] },
+      where: `project = $1 AND view IN ${viewsOfEntity} AND key = $3`,
+    },
+    {
+      ...{ what: 'inference_log', from: 'inference_log', values: json(tuples) },
+      where: `project = $1 AND key IS NOT NULL AND ${jsonHolds('key')}`,
+    },
+    { what: 'labels', from: 'labels', where: `project = $1 AND ${jsonHolds('key')}`, values: json(tuples) },
+    {
+      ...{ what: 'samples', from: 'expectation_results', values: [...json(own), entity] },
+      where: `project = $1 AND view IN ${viewsOfEntity.replace('$2', '$4')} AND EXISTS (SELECT FROM jsonb_array_elements(samples) AS s WHERE ${jsonHolds('s')})`,
+      set: `samples = (SELECT coalesce(jsonb_agg(s), '[]') FROM jsonb_array_elements(samples) AS s WHERE NOT ${jsonHolds('s')})`,
+    },
+  ];
+}
+
+const viewsOfEntity = `(SELECT name FROM revisions r WHERE r.project = $1 AND r.kind = 'FeatureView' AND r.body ->> 'entity' = $2)`;
+
+/** Deletes all of them, each kind in a transaction that also counts it: a repeat counts what it finds in addition. */
+export async function eraseRecords(
+  db: Database,
+  project: ProjectName,
+  erasure: string,
+  key: ErasureKey,
+  tuples: readonly (readonly string[])[],
+): Promise<void> {
+  // A generation that is being built may have read the rows before: its publish plans another.
+  await db.query(
+    `UPDATE online_generations SET status = 'dropped' WHERE project = $1 AND status = 'building' AND view IN ${viewsOfEntity}`,
+    [project, key.entity],
+  );
+  for (const { what, from, where, values, set } of await placesOf(db, project, key, tuples))
+    await db.transaction(async (tx) => {
+      const gone = await tx.query(
+        set ? `UPDATE ${from} SET ${set} WHERE ${where} RETURNING 1` : `DELETE FROM ${from} WHERE ${where} RETURNING 1`,
+        values,
+      );
+      await tx.query(
+        `INSERT INTO erased_rows (project, erasure, what, rows) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (project, erasure, what) DO UPDATE SET rows = erased_rows.rows + EXCLUDED.rows`,
+        [project, erasure, what, gone.length],
+      );
+    });
+}
+
+/** How many there are left, by what they are. */
+export async function countRecords(
+  db: Queries,
+  project: ProjectName,
+  key: ErasureKey,
+  tuples: readonly (readonly string[])[],
+): Promise<Record<string, number>> {
+  const left: Record<string, number> = {};
+  for (const { what, from, where, values } of await placesOf(db, project, key, tuples)) {
+    const [row] = await db.query<{ rows: number }>(`SELECT count(*) AS rows FROM ${from} WHERE ${where}`, values);
+    if (row?.rows) left[what] = (left[what] ?? 0) + row.rows;
+  }
+  return left;
+}
