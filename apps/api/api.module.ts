@@ -4,6 +4,7 @@ import type { Database } from '../../store/db.js';
 import type { Logger } from '../log.js';
 import { DatasetsController } from './datasets.controller.js';
 import { DeploymentController } from './deployment.controller.js';
+import { ErasuresController } from './erasures.controller.js';
 import { ExplainController } from './explain.controller.js';
 import { FeastJobsController } from './feast-jobs.controller.js';
 import { FeastMaterialize } from './feast-materialize.js';
@@ -15,6 +16,8 @@ import { LineageController } from './lineage.controller.js';
 import { Metrics } from './metrics.js';
 import { ModelsController } from './models.controller.js';
 import { MonitoringController } from './monitoring.controller.js';
+import { OnlineController } from './online.controller.js';
+import { OnlineReader } from './online-reader.js';
 import { ProblemFilter } from './problem.filter.js';
 import { ProjectGuard } from './project.js';
 import { ProjectsController } from './projects.controller.js';
@@ -45,8 +48,10 @@ export class ApiModule {
         ProjectsController,
         ResourcesController,
         FeaturesController,
+        OnlineController,
         QualityController,
         SnapshotsController,
+        ErasuresController,
         FeastController,
         FeastJobsController,
         ExplainController,
@@ -64,6 +69,7 @@ export class ApiModule {
         { provide: SETTINGS, useValue: settings },
         { provide: Temporal, useValue: temporal },
         Metrics,
+        OnlineReader,
         Streams,
         FeastMaterialize,
         { provide: APP_GUARD, useClass: ProjectGuard },

@@ -1,3 +1,4 @@
+import { Inject, Injectable } from '@nestjs/common';
 import { DomainError } from '../../domain/errors.js';
 import type { Instant, ProjectName } from '../../domain/ids.js';
 import { fromMicros } from '../../domain/instants.js';
@@ -9,6 +10,7 @@ import { liveGeneration, readRows, type Generation, type OnlineRow } from '../..
 import { shapeOf } from '../../store/online-shapes.js';
 import { getResource } from '../../store/resources.js';
 import { answerColumns, keysOf, lengthOf } from './online-answer.js';
+import { DATABASE } from './tokens.js';
 
 /** What is read: features, a FeatureService or both, for entities given as columns of equal length. */
 export interface OnlineQuestion {
@@ -36,11 +38,12 @@ const attemptsMax = 20;
 type Live = Pick<Generation, 'generation' | 'revision' | 'shape' | 'view'> & { readonly stored: Generation | null };
 
 /** Reads the online store. All rows of one view in an answer come from one generation. */
+@Injectable()
 export class OnlineReader {
   private readonly generations = new Map<string, Generation>();
   private readonly services = new Map<string, { until: number; features: readonly string[]; joins: readonly Join[] }>();
 
-  constructor(private readonly db: Database) {}
+  constructor(@Inject(DATABASE) private readonly db: Database) {}
 
   async read(project: ProjectName, question: OnlineQuestion): Promise<OnlineAnswer> {
     const { features, joins } = await this.selection(project, question);
