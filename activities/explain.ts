@@ -14,7 +14,7 @@ import { durationMicros, fromMicros, instant, plusMicros } from '../domain/insta
 import type { OnlineStatus, OnlineValue } from '../domain/online.js';
 import { chooseRow, type CandidateRow } from '../lake/candidates.js';
 import { quoteText, type Session } from '../lake/duckdb.js';
-import { sourceFiles, sourceRelation, type Source } from '../lake/sources.js';
+import { pinSource, sourceFiles, type Source } from '../lake/sources/index.js';
 import { onlineView } from '../store/online.js';
 import { commitAt, shownFiles, type CommitOrigin, type ShownFile } from '../store/provenance.js';
 import { windowHeads } from '../store/snapshots.js';
@@ -23,7 +23,7 @@ import { missingWindows } from './coverage.js';
 import type { Dependencies } from './dependencies.js';
 import { onlineKey, onlineNow, pushBehind } from './explain-online.js';
 import { resolveJoins } from './joins.js';
-import { fingerprintsOf, loadView, type ViewParts } from './views.js';
+import { fingerprintsOf, loadView, pinSources, type ViewParts } from './views.js';
 
 export type ExplainDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'access' | 'scratch'>;
 
@@ -175,7 +175,8 @@ async function sourcesOf(
   try {
     const sources: ReachingSource[] = [];
     for (const source of parts.sources) sources.push(await reaching(dependencies, session, source, slice));
-    const [now] = await fingerprintsOf(session, parts, [commit.window], dependencies.access);
+    const pinned = await pinSources(session, parts, commit.window, dependencies.access);
+    const [now] = await fingerprintsOf(session, parts, [commit.window], pinned);
     return { sources, sourcesState: now === commit.sourceFingerprint ? 'as committed' : 'changed since' };
   } catch (error) {
     // The value stands in the lake, whatever became of its sources.
@@ -196,13 +197,15 @@ async function reaching(
   source: Source,
   slice: Window,
 ): Promise<ReachingSource> {
-  if (!['parquet', 'csv', 'json'].includes(source.spec.format)) return outline(source, slice);
+  const isLocal = ['parquet', 'csv', 'json'].includes(source.spec.format) && !source.spec.path?.startsWith('s3://');
+  if (!isLocal) return outline(source, slice);
   const paths = await sourceFiles(source, access);
   const looked = paths.slice(0, filesMax);
-  const counts = looked.map(
-    (path) =>
-      `SELECT ${quoteText(path)} AS path, count(*)::DOUBLE AS rows FROM ${sourceRelation(source, [path], slice)}`,
-  );
+  const counts: string[] = [];
+  for (const path of looked) {
+    const alone = await pinSource(session, { ...source, spec: { ...source.spec, path } }, access, slice);
+    counts.push(`SELECT ${quoteText(path)} AS path, count(*)::DOUBLE AS rows FROM ${alone.relation(slice)}`);
+  }
   const files = await session.rows<{ path: string; rows: number }>(
     `SELECT * FROM (${counts.join(' UNION ALL ')}) WHERE rows > 0 ORDER BY path`,
   );

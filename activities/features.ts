@@ -1,12 +1,13 @@
 import type { Found, MaterializeView, PlannedWindow, ReadQuarantine, Window } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import type { TableSchema } from '../domain/tables.js';
+import { whileUnchanged } from '../lake/sources/index.js';
 import { tableState, touchHeads, windowHeads } from '../store/snapshots.js';
 import type { Dependencies } from './dependencies.js';
 import { beating } from './heartbeat.js';
 import { readQuarantine } from './expectations.js';
 import { materialize, type Made, type MaterializeWindows } from './materialization.js';
-import { fingerprintsOf, loadView, rangeOf, versionOf, windowsOf } from './views.js';
+import { fingerprintsOf, loadView, pinSources, rangeOf, versionOf, windowsOf } from './views.js';
 
 export interface PlanWindows extends MaterializeView {
   /** Where the slice begins that is to be planned; default: with the range. */
@@ -65,7 +66,10 @@ async function plan(
   const isUntouched = ({ start }: Window) => heads.get(start)?.sourceVersion === sourceVersion;
   if (sourceVersion !== null && windows.every(isUntouched))
     return { ...slice, windows: [], found: { ...nothing, untouched: windows.length } };
-  const prints = await engine.session((session) => fingerprintsOf(session, parts, windows, access), signal);
+  const prints = await engine.session(async (session) => {
+    const pinned = await pinSources(session, parts, rangeOf(windows), access);
+    return whileUnchanged(pinned, () => fingerprintsOf(session, parts, windows, pinned));
+  }, signal);
   const planned = windows.map((window, at) => ({
     ...window,
     sourceFingerprint: prints[at] as string,

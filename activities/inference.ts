@@ -6,7 +6,7 @@ import type { Instant, ProjectName } from '../domain/ids.js';
 import { durationMicros } from '../domain/instants.js';
 import { digestOf } from '../domain/json.js';
 import { quoteName, quoteText, timestamp, type Session } from '../lake/duckdb.js';
-import { describe } from '../lake/sources.js';
+import { describe } from '../lake/sources/index.js';
 import { writeFile } from '../lake/snapshots.js';
 import { findTraffic } from '../store/deployment.js';
 import { readInferenceLog, type LogPosition } from '../store/inference.js';

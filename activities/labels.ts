@@ -3,7 +3,7 @@ import type { Window } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import type { Revision } from '../domain/resources.js';
 import { quoteName, quoteText, timestamp, type Session } from '../lake/duckdb.js';
-import { describe, sourceFiles, sourceRelation } from '../lake/sources.js';
+import { describe, pinSource } from '../lake/sources/index.js';
 import { withSources } from '../lake/sql.js';
 import { labelsAsOf, newestLabel } from '../store/labels.js';
 import { getResource } from '../store/resources.js';
@@ -19,9 +19,8 @@ export async function labelRelation(
   asOf: Instant,
 ): Promise<string> {
   const source = await getResource(db, project, 'Source', spine.source);
-  const rows = withSources(spine.sql, [
-    { name: source.name, relation: sourceRelation(source, await sourceFiles(source, access), window) },
-  ]);
+  const pinned = await pinSource(session, source, access, window);
+  const rows = withSources(spine.sql, [{ name: source.name, relation: pinned.relation(window) }]);
   const eventTime = quoteName(spine.eventTime);
   const columns = [...spine.key, spine.label, spine.knownAt].map(quoteName).join(', ');
   const within = `${eventTime} >= ${timestamp(window.start)} AND ${eventTime} < ${timestamp(window.end)}`;

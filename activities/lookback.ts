@@ -1,8 +1,8 @@
 import { DomainError } from '../domain/errors.js';
 import type { Column, PlannedWindow } from '../domain/features.js';
-import type { SourceAccess } from '../lake/access.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
 import { hashRows } from '../lake/rows.js';
+import type { PinnedSource } from '../lake/sources/index.js';
 import { compute, type ViewParts } from './views.js';
 
 const isFloating = ({ type }: Column) => type === 'DOUBLE' || type === 'FLOAT';
@@ -18,11 +18,11 @@ export async function checkLookback(
   session: Session,
   parts: ViewParts,
   windows: readonly PlannedWindow[],
-  access: SourceAccess,
+  pinned: readonly PinnedSource[],
 ): Promise<void> {
   const window = windows[Math.floor(windows.length / 2)];
   if (windows.length < 2 || !window) return;
-  await compute(session, parts, window, access, 'computed_alone');
+  await compute(session, parts, window, pinned, 'computed_alone');
   const column = quoteName(parts.view.spec.eventTime);
   const within = `${column} >= ${timestamp(window.start)} AND ${column} < ${timestamp(window.end)}`;
   const together = await lookOf(session, parts.columns, `(SELECT * FROM computed WHERE ${within})`);

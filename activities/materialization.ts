@@ -6,6 +6,7 @@ import type { ColumnStatistics } from '../domain/statistics.js';
 import { quoteName, quoteText, type Session } from '../lake/duckdb.js';
 import { judge } from '../lake/expectations.js';
 import { writeWindow } from '../lake/snapshots.js';
+import { requireUnchanged, versionOfAll, whileUnchanged, type PinnedSource } from '../lake/sources/index.js';
 import { windowStatistics } from '../lake/statistics.js';
 import type { Edge, Queries } from '../store/db.js';
 import { recordExpectations } from '../store/expectations.js';
@@ -16,7 +17,7 @@ import type { Dependencies } from './dependencies.js';
 import { judgedOf, quarantineOf, refusal, stageQuarantine, warnings, type Quarantine } from './expectations.js';
 import { currentWorkflowId } from './heartbeat.js';
 import { checkLookback } from './lookback.js';
-import { compute, fingerprintsOf, loadView, rangeOf, versionOf, type ViewParts } from './views.js';
+import { compute, fingerprintsOf, loadView, pinSources, rangeOf, type ViewParts } from './views.js';
 
 export interface MaterializeWindows extends MaterializeView {
   readonly windows: readonly PlannedWindow[];
@@ -51,12 +52,14 @@ export async function materialize(
   const refused: RefusedWindow[] = [];
   if (todo.length === 0) return { ...made, refused };
   return engine.session(async (session) => {
-    await compute(session, parts, rangeOf(todo), access);
+    const pinned = await pinSources(session, parts, rangeOf(todo), access);
+    if (versionOfAll(pinned.map(({ version }) => version)) !== input.sourceVersion) throw changed(parts);
+    const windows = await asPinned(session, parts, input, todo, pinned);
+    await whileUnchanged(pinned, () => compute(session, parts, rangeOf(windows), pinned));
     await failpoint('materialize.computed');
-    if (input.sourceVersion === null && !(await areAsPlanned(session, parts, todo, access))) throw changed(parts);
-    await checkLookback(session, parts, todo, access);
-    const batch = await judgeBatch(db, session, parts, todo);
-    for (const planned of todo) {
+    await checkLookback(session, parts, windows, pinned);
+    const batch = await judgeBatch(db, session, parts, windows);
+    for (const planned of windows) {
       const results = batch.results.get(planned.start) ?? [];
       const refusedNow = refusal(planned, results);
       if (refusedNow) {
@@ -64,7 +67,10 @@ export async function materialize(
         await recordExpectations(db, parts.table, planned, results, { commit: null, workflowId: currentWorkflowId() });
         continue;
       }
-      const { rows, bytes, quarantined, commit } = await commitOne(dependencies, session, parts, input, planned, batch);
+      const { rows, bytes, quarantined, commit } = await commitOne(dependencies, session, parts, input, planned, {
+        ...batch,
+        pinned,
+      });
       made.committed += 1;
       made.rows += rows;
       made.bytes += bytes;
@@ -75,15 +81,17 @@ export async function materialize(
   }, signal);
 }
 
-/** A source without a version is read once more: what was computed counts when the rows are still those of the plan. */
-async function areAsPlanned(
+/** Of a source without a version rows may be others than those of the plan: what is committed are those that were pinned. */
+async function asPinned(
   session: Session,
   parts: ViewParts,
+  { sourceVersion }: MaterializeWindows,
   todo: readonly PlannedWindow[],
-  access: MaterializationDependencies['access'],
-): Promise<boolean> {
-  const prints = await fingerprintsOf(session, parts, todo, access);
-  return todo.every(({ sourceFingerprint }, at) => sourceFingerprint === prints[at]);
+  pinned: readonly PinnedSource[],
+): Promise<readonly PlannedWindow[]> {
+  if (sourceVersion !== null) return todo;
+  const prints = await fingerprintsOf(session, parts, todo, pinned);
+  return todo.map((window, at) => ({ ...window, sourceFingerprint: prints[at] ?? window.sourceFingerprint }));
 }
 
 const changed = ({ view }: ViewParts): DomainError =>
@@ -121,9 +129,9 @@ async function commitOne(
   parts: ViewParts,
   input: MaterializeWindows,
   planned: PlannedWindow,
-  { results: all, statistics, quarantine }: Batch,
+  { results: all, statistics, quarantine, pinned }: Batch & { readonly pinned: readonly PinnedSource[] },
 ) {
-  const { db, lake, access } = dependencies;
+  const { db, lake } = dependencies;
   const { table, columns, view, keys, sources } = parts;
   const results = all.get(planned.start) ?? [];
   const identity = [...keys.map((key) => key.name), view.spec.eventTime];
@@ -133,12 +141,13 @@ async function commitOne(
   const aside = quarantine && (await stageQuarantine(dependencies, session, parts, quarantine, planned, results));
   const staged = aside ? [window, aside] : [window];
   // What was computed may mix two states of the source: it must not be committed under either.
-  if (input.sourceVersion !== null && (await versionOf(sources, access)) !== input.sourceVersion) {
+  await requireUnchanged(pinned).catch(async (error: unknown) => {
     await abandonStaged(lake, staged);
-    throw changed(parts);
-  }
+    throw error;
+  });
   const workflowId = currentWorkflowId();
-  const shared = { sourceVersion: input.sourceVersion ?? '', workflowId, principal: { name: input.principal } };
+  const tombstones = parts.tombstones.newest;
+  const shared = { sourceVersion: input.sourceVersion ?? '', workflowId, principal: { name: input.principal }, tombstones }; // prettier-ignore
   const lineage = (to: TableRef): Edge[] =>
     sources.map(({ name, revision }) => ({
       from: ['source', `${name}@r${revision}`],

@@ -10,7 +10,7 @@ import { quoteName, quoteText, timestamp, type Session } from '../lake/duckdb.js
 import { binaryMetrics } from '../lake/metrics.js';
 import { filesRelation } from '../lake/point-in-time.js';
 import { profiles, referenceProfiles } from '../lake/profiles.js';
-import { describe } from '../lake/sources.js';
+import { describe } from '../lake/sources/index.js';
 import { getVersion, type ModelVersion } from '../store/models.js';
 import { findReferenceProfiles, listFindings, recordReferenceProfiles } from '../store/monitoring.js';
 import { windowHeads, type WindowHead } from '../store/snapshots.js';

@@ -6,7 +6,7 @@ import { withSources } from '../lake/sql.js';
 import { tableSummary } from '../store/snapshots.js';
 import type { Dependencies } from './dependencies.js';
 import { beating } from './heartbeat.js';
-import { loadView, sourcesFor } from './views.js';
+import { loadView, namedSources, pinSources } from './views.js';
 
 export type RefreshDependencies = Pick<Dependencies, 'db' | 'engine' | 'access'>;
 
@@ -31,15 +31,15 @@ async function refreshStart(
   const parts = await loadView(db, project, view, revision);
   const { start: first } = await tableSummary(db, parts.table);
   const before = first === null ? end : earlier(first, end);
-  const relation = withSources(parts.view.spec.sql, await sourcesFor(parts, { start: beginning, end: before }, access));
+  const range = { start: beginning, end: before };
   const time = quoteName(parts.view.spec.eventTime);
-  const [found] = await engine.session(
-    (session) =>
-      session.rows<{ micros: number | null }>(
-        `SELECT epoch_us(min(${time}::TIMESTAMP))::DOUBLE AS micros FROM ${relation} WHERE ${time} < ${timestamp(before)}`,
-      ),
-    signal,
-  );
+  const [found] = await engine.session(async (session) => {
+    const pinned = await pinSources(session, parts, range, access);
+    const relation = withSources(parts.view.spec.sql, namedSources(parts, range, pinned));
+    return session.rows<{ micros: number | null }>(
+      `SELECT epoch_us(min(${time}::TIMESTAMP))::DOUBLE AS micros FROM ${relation} WHERE ${time} < ${timestamp(before)}`,
+    );
+  }, signal);
   const micros = found?.micros ?? null;
   return { start: micros === null ? first : fromMicros(micros) };
 }

@@ -7,7 +7,7 @@ import { joinedViews, referenceKey, referencesOf } from '../domain/references.js
 import type { Kind, Resource, Revision } from '../domain/resources.js';
 import { inputColumn } from '../domain/resources.js';
 import { quoteName, type Session } from '../lake/duckdb.js';
-import { describeSource, knownAtColumn, sourceFiles, sourceRelation } from '../lake/sources.js';
+import { describeSource, knownAtColumn, pinSource } from '../lake/sources/index.js';
 import { checkSelect, describeSelect, requireColumns, type NamedRelation } from '../lake/sql.js';
 import { loadTrainer, trainerParameters } from '../programs/trainer.js';
 import { listResources } from '../store/resources.js';
@@ -110,23 +110,26 @@ type Named<K extends Kind> = Extract<Resource, { kind: K }>;
 const asRevision = <K extends Kind>(resource: Named<K>): Revision<K> =>
   ({ revision: 0, hash: '', createdAt: '', principal: '', ...resource }) as unknown as Revision<K>;
 
-async function relationOf({ access }: ResourceDependencies, source: Named<'Source'>): Promise<NamedRelation> {
-  return {
-    name: source.name,
-    relation: sourceRelation(asRevision(source), await sourceFiles(asRevision(source), access)),
-  };
+/** Only its columns: nothing is copied of what must be copied to be read. */
+async function relationOf(
+  { access }: ResourceDependencies,
+  session: Session,
+  source: Named<'Source'>,
+): Promise<NamedRelation> {
+  const pinned = await pinSource(session, asRevision(source), access, 'nothing');
+  return { name: source.name, relation: pinned.relation() };
 }
 
 async function checkSource({ access }: ResourceDependencies, session: Session, source: Named<'Source'>): Promise<void> {
   // The known-at is not the file's: it is tried after this.
   const revision = asRevision({ ...source, spec: { ...source.spec, knownAt: 'NULL' } });
-  const columns = await describeSource(session, revision, await sourceFiles(revision, access));
+  const columns = await describeSource(session, revision, access);
   const { eventTime } = source.spec;
   const own = columns.filter((column) => column.name !== knownAtColumn);
   if (!own.some((column) => column.name === eventTime))
     throw new DomainError(
       'resource_invalid',
-      `The file has no column "${eventTime}", the event time; it has ${own.map((column) => column.name).join(', ')}.`,
+      `The source has no column "${eventTime}", the event time; it has ${own.map((column) => column.name).join(', ')}.`,
       { columns: own },
     );
   requireTimestamp(own, eventTime, 'event time');
@@ -140,7 +143,7 @@ async function checkKnownAt(
   const { knownAt } = source.spec;
   if (knownAt === undefined) return;
   await checkSelect(session, `SELECT (${knownAt}\n) FROM ${quoteName(source.name)}`, [source.name]);
-  const { name, relation } = await relationOf(dependencies, source);
+  const { name, relation } = await relationOf(dependencies, session, source);
   const columns = await describeSelect(session, `SELECT ${knownAtColumn} FROM ${quoteName(name)}`, [
     { name, relation },
   ]);
@@ -167,7 +170,9 @@ async function checkView(
 ): Promise<void> {
   durationMicros(spec.lookback);
   await checkSelect(session, spec.sql, spec.sources);
-  const sources = await Promise.all(spec.sources.map((name) => relationOf(dependencies, find('Source', name))));
+  const sources = await Promise.all(
+    spec.sources.map((name) => relationOf(dependencies, session, find('Source', name))),
+  );
   const columns = await describeSelect(session, spec.sql, sources);
   const keys = keysOf(spec, find);
   const purposes = new Map([
@@ -212,7 +217,7 @@ async function checkModel(
   const { spine, inputs, joins, slices, trainer } = spec;
   await checkSelect(session, spine.sql, [spine.source]);
   const columns = await describeSelect(session, spine.sql, [
-    await relationOf(dependencies, find('Source', spine.source)),
+    await relationOf(dependencies, session, find('Source', spine.source)),
   ]);
   const plain = inputs.filter((input) => !input.includes(':')).map((name) => ({ name, purpose: 'the input' }));
   const own = [

@@ -5,7 +5,7 @@ import { digestOf } from '../domain/json.js';
 import type { Revision } from '../domain/resources.js';
 import { trainingSetSpec } from '../domain/training.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
-import { describe } from '../lake/sources.js';
+import { describe } from '../lake/sources/index.js';
 import { writeFile } from '../lake/snapshots.js';
 import { findTraffic } from '../store/deployment.js';
 import { getVersion, type ModelVersion } from '../store/models.js';

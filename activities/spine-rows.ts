@@ -10,7 +10,7 @@ import { splitColumn } from '../domain/splits.js';
 import type { PinnedTable } from '../domain/tables.js';
 import { interval, quoteName, quoteText, timestamp, type Session } from '../lake/duckdb.js';
 import { filesRelation } from '../lake/point-in-time.js';
-import { describe, sourceFiles, sourceRelation, sourceVersion, unreadable, type Source } from '../lake/sources.js';
+import { describe, pinSource, stateOf, unreadable, type PinnedSource, type Source } from '../lake/sources/index.js';
 import { checkSelect, describeSelect, withSources } from '../lake/sql.js';
 import { getPinned, getResource } from '../store/resources.js';
 import { tables } from '../store/tables.js';
@@ -62,21 +62,21 @@ async function sqlRows(
 ): Promise<SpineRows> {
   await checkSelect(session, sql, names);
   const revisionOf = (name: string) => pins?.sources.find((one) => one.name === name)?.revision;
-  const sources = await Promise.all(
-    names.map(async (name) => {
-      const source = await getResource(db, project, 'Source', name, revisionOf(name));
-      return { source, version: await sourceVersion(source, access) };
-    }),
-  );
-  const named = await Promise.all(
-    sources.map(async ({ source }) => ({
-      name: source.name,
-      relation: sourceRelation(source, await sourceFiles(source, access), window),
-    })),
-  );
+  const sources: SpineRows['sources'][number][] = [];
+  for (const name of names) {
+    const source = await getResource(db, project, 'Source', name, revisionOf(name));
+    sources.push(await stateBeside(session, await pinSource(session, source, access, window ?? 'everything')));
+  }
+  const named = sources.map(({ source, pinned }) => ({ name: source.name, relation: pinned.relation(window) }));
   await describeSelect(session, sql, named);
   return { relation: withSources(sql, named), sources, tables: [] };
 }
+
+const stateBeside = async (session: Session, pinned: PinnedSource) => ({
+  source: pinned.source,
+  version: await stateOf(session, pinned),
+  pinned,
+});
 
 async function parquetRows(
   { access, session }: Reading,
@@ -88,12 +88,11 @@ async function parquetRows(
     ...{ kind: 'Source', name: spine.path, revision: 0, hash: digestOf(spine), createdAt: '', principal: '' },
     spec: SourceSpec.parse({ format: 'parquet', path: spine.path, eventTime }),
   };
-  const version = await sourceVersion(source, access);
-  const relation = `read_parquet([${(await sourceFiles(source, access)).map(quoteText).join(', ')}])`;
-  await describe(session, relation).catch((error: unknown) => {
+  const pinned = await pinSource(session, source, access, 'everything');
+  await describe(session, pinned.rows).catch((error: unknown) => {
     throw unreadable(source, error);
   });
-  return { relation, sources: [{ source, version }], tables: [] };
+  return { relation: pinned.rows, sources: [await stateBeside(session, pinned)], tables: [] };
 }
 
 const rowsPin = ({ schema, name, revision, snapshot, rowHash }: PinnedTable): PinnedRows => ({

@@ -4,7 +4,7 @@ import type { Instant } from '../domain/ids.js';
 import { spineTable, uploadKey } from '../domain/spines.js';
 import { readArrow } from '../lake/arrow-table.js';
 import { fileSha256 } from '../lake/objects.js';
-import { describe } from '../lake/sources.js';
+import { describe } from '../lake/sources/index.js';
 import { writeFile } from '../lake/snapshots.js';
 import { tables } from '../store/tables.js';
 import { commitStaged } from './commits.js';

@@ -5,9 +5,10 @@ import type { Instant, ProjectName } from '../domain/ids.js';
 import type { Join } from '../domain/names.js';
 import type { PinnedView } from '../domain/point-in-time.js';
 import { spineLimits } from '../domain/spines.js';
+import { splitColumn } from '../domain/splits.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
 import { pointInTimeJoin, type JoinView } from '../lake/point-in-time.js';
-import { describe, sourceVersion, type Source } from '../lake/sources.js';
+import { describe, whileUnchanged, type PinnedSource as SourceInOneState, type Source } from '../lake/sources/index.js';
 import { rangeOfRows } from './coverage.js';
 import type { Dependencies } from './dependencies.js';
 import { resolveJoins, type ResolvedJoins, type ViewPin } from './joins.js';
@@ -40,7 +41,11 @@ export interface JoinedSpine {
   readonly features: readonly string[];
   readonly joins: readonly Join[];
   readonly views: readonly PinnedView[];
-  readonly sources: readonly { readonly source: Source; readonly version: string }[];
+  readonly sources: readonly {
+    readonly source: Source;
+    readonly version: string;
+    readonly pinned: SourceInOneState;
+  }[];
   readonly tables: readonly PinnedRows[];
   readonly labels: PinnedLabels | null;
   /** From the first row's instant to just after the last one's; null when no row has one. */
@@ -88,10 +93,11 @@ export async function joinFeatures(
   });
   const late = asOf !== undefined && ((range !== null && range.end > asOf) || mode !== 'known_at');
   const views = late ? joined.views.map((view) => knownBy(view, asOf)) : joined.views;
+  const spine = (await describe(session, rows)).filter(({ name }) => name !== rowNumber);
+  const features = joined.columns.map(({ column }) => column);
+  requireDistinct([...spine.map(({ name }) => name), ...features, ...(spec.split ? [splitColumn] : [])]);
   const numbered = pointInTimeJoin(rows, eventTime, views);
   const columns = (await describe(session, numbered)).filter(({ name }) => name !== rowNumber);
-  const spine = columns.slice(0, columns.length - joined.columns.length);
-  requireDistinct(columns);
   return {
     ...{ ...read, numbered, columns, spine, range, views: joined.pinned },
     relation: `(SELECT * EXCLUDE (${quoteName(rowNumber)}) FROM ${numbered})`,
@@ -129,15 +135,14 @@ async function numberRows(session: Session, rows: string, { eventTime, window }:
 }
 
 /** DuckDB does not tell upper from lower case in names. */
-function requireDistinct(columns: readonly Column[]): void {
+function requireDistinct(names: readonly string[]): void {
   const seen = new Set<string>();
-  for (const { name } of columns) {
-    const plain = name.replace(/:1$/, '').toLowerCase();
-    if (seen.has(plain))
-      throw new DomainError('spine_invalid', `Two columns would be called ${plain}: of the spine, or of a feature.`, {
-        column: plain,
-      });
-    seen.add(plain);
+  for (const name of names) {
+    if (seen.has(name.toLowerCase())) {
+      const message = `Two columns would be called "${name}": those of the spine, the features, and "split" when it is divided.`;
+      throw new DomainError('feature_names_collide', message, { column: name });
+    }
+    seen.add(name.toLowerCase());
   }
 }
 
@@ -146,25 +151,20 @@ function requireDistinct(columns: readonly Column[]): void {
  * again, and the error is `source_changed`.
  */
 export async function stageJoined<Staged extends { readonly file: { readonly key: string } }>(
-  { lake, access }: Pick<SpineDependencies, 'lake' | 'access'>,
+  { lake }: Pick<SpineDependencies, 'lake'>,
   { sources }: Pick<JoinedSpine, 'sources'>,
   stage: () => Promise<Staged>,
 ): Promise<Staged> {
-  const changed = async (): Promise<Source | null> => {
-    for (const { source, version } of sources) if ((await sourceVersion(source, access)) !== version) return source;
-    return null;
-  };
-  const failure = ({ name }: Source, cause?: unknown) =>
-    new DomainError('source_changed', `Source "${name}" changed while it was read.`, { source: name }, { cause });
-  const staged = await stage().catch(async (error: unknown) => {
-    // Half of a file that is being replaced cannot be read either.
-    const source = isDomainError(error) && error.code === 'query_failed' ? await changed() : null;
-    throw source ? failure(source, error) : error;
-  });
-  const source = await changed();
-  if (!source) return staged;
-  await lake.remove(staged.file.key);
-  throw failure(source);
+  let staged: Staged | null = null;
+  try {
+    return await whileUnchanged(
+      sources.map(({ pinned }) => pinned),
+      async () => (staged = await stage()),
+    );
+  } catch (error) {
+    if (staged) await lake.remove((staged as Staged).file.key);
+    throw error;
+  }
 }
 
 const attemptsMax = 5;

@@ -13,8 +13,8 @@ import type { Materialized } from '../domain/features.js';
 import { defaultProject, type Instant } from '../domain/ids.js';
 import type { Resource } from '../domain/resources.js';
 import type { BuiltTrainingSet } from '../domain/training.js';
-import { quoteText } from '../lake/duckdb.js';
-import { sourceRelation, type Source } from '../lake/sources.js';
+import { quoteName, quoteText } from '../lake/duckdb.js';
+import { relationOf, type Source } from '../lake/sources/index.js';
 import { withSources } from '../lake/sql.js';
 import { median, type Figure } from './figure.js';
 
@@ -57,7 +57,9 @@ const find = <K extends Resource['kind']>(resources: readonly Resource[], kind: 
 
 function flightsRelation(resources: readonly Resource[]): string {
   const source = find(resources, 'Source', 'flights') as unknown as Source;
-  return sourceRelation(source, [source.spec.path ?? '']);
+  const { path = '', rowNumber } = source.spec;
+  const number = rowNumber ? ` EXCLUDE (file_row_number), file_row_number AS ${quoteName(rowNumber)}` : '';
+  return relationOf(source, `(SELECT *${number} FROM read_parquet(${quoteText(path)}, file_row_number = true))`);
 }
 
 async function materializeFigures(api: DemoApi, resources: readonly Resource[], time: Time): Promise<Figure[]> {

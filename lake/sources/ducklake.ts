@@ -34,6 +34,7 @@ export const duckLakeTable: SourceFormat = {
     return {
       source,
       version,
+      rows,
       relation: (slice) => relationOf(source, rows, slice),
       isUnchanged: () => Promise.resolve(true),
     };

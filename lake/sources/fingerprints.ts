@@ -53,3 +53,12 @@ export function windowFingerprint(
   );
   return digestOf({ definition, window, buckets });
 }
+
+/** What tells the state of what was pinned: the source's version, else its rows themselves. */
+export async function stateOf(session: Session, pinned: PinnedSource): Promise<string> {
+  if (pinned.version !== null) return pinned.version;
+  const [row] = await session.rows<{ print: string }>(
+    `SELECT count(*) || '/' || coalesce(sum(hash(rows)), 0) || '/' || coalesce(sum(hash('eider', rows)), 0) AS print FROM ${pinned.rows} AS rows`,
+  );
+  return digestOf({ definition: pinned.source.hash, rows: row?.print ?? '' });
+}

@@ -12,6 +12,7 @@ import { s3Files } from './s3.js';
 import { changed, unreadable, type PinnedSource, type Reach, type Source, type SourceFormat } from './source.js';
 
 export * from './fingerprints.js';
+export { sourceFiles } from './files.js';
 export { clearCopies } from './importer.js';
 export { knownAtColumn, relationOf, unreadable, type PinnedSource, type Reach, type Source } from './source.js';
 

@@ -22,6 +22,7 @@ export const postgresTable: SourceFormat = {
     return {
       source,
       version: null,
+      rows,
       relation: (slice) => relationOf(source, rows, slice),
       isUnchanged: () => Promise.resolve(true),
     };

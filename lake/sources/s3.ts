@@ -30,6 +30,7 @@ export const s3Files: SourceFormat = {
     return {
       source,
       version,
+      rows,
       relation: (slice) => relationOf(source, rows, slice),
       isUnchanged: () => Promise.resolve(true),
     };

@@ -17,7 +17,9 @@ export interface PinnedSource {
   readonly source: Source;
   /** Equal versions mean equal rows. Null: it cannot tell, and only its rows say whether they changed. */
   readonly version: string | null;
-  /** The rows, or those of a slice within what was pinned, as an SQL relation of the session. */
+  /** The rows as they lie there, as an SQL relation of the session. */
+  readonly rows: string;
+  /** The same as SQL of people sees them: with their known-at, and only those of a slice within what was pinned. */
   relation(slice?: Window): string;
   /** False: what was read may mix two states. A copy never changes. */
   isUnchanged(): Promise<boolean>;

@@ -58,6 +58,7 @@ export async function pinTable(
   return {
     source,
     version,
+    rows: copied,
     relation: (slice) => relationOf(source, copied, slice),
     isUnchanged: () => Promise.resolve(true),
   };

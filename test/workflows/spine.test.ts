@@ -5,7 +5,7 @@ import type { ProjectName } from '../../domain/ids.js';
 import { anonymous } from '../../domain/principal.js';
 import type { BuildTrainingSet, BuiltTrainingSet } from '../../domain/training.js';
 import type { Objects } from '../../lake/objects.js';
-import { sourceVersion } from '../../lake/sources.js';
+import { sourceVersion } from '../../lake/sources/index.js';
 import { putLabels } from '../../store/labels.js';
 import { getResource } from '../../store/resources.js';
 import { tables } from '../../store/tables.js';
