@@ -6,10 +6,12 @@ import { registerControl } from './commands/control.js';
 import { registerDatasets } from './commands/datasets.js';
 import { registerDev } from './commands/dev.js';
 import { registerDoctor } from './commands/doctor.js';
+import { registerErasure } from './commands/erasure.js';
 import { registerExplain } from './commands/explain.js';
 import { registerGet } from './commands/get.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerLabels } from './commands/labels.js';
+import { registerOnline } from './commands/online.js';
 import { registerPrepare } from './commands/prepare.js';
 import { registerResources } from './commands/resources.js';
 import { registerSnapshots } from './commands/snapshots.js';
@@ -26,6 +28,8 @@ const registrations: readonly ((program: Command) => void)[] = [
   registerWork,
   registerDatasets,
   registerSnapshots,
+  registerOnline,
+  registerErasure,
   registerLabels,
   registerControl,
   registerInspect,
