@@ -6,21 +6,9 @@ import type { Kind, Revision } from '../../domain/resources.js';
 import type { ErasureRow, SnapshotRow } from '../../domain/snapshots.js';
 import type { DatasetManifest } from '../../domain/datasets.js';
 import { plainName } from './kinds.js';
+import { listing, type Listing } from './listing.js';
+import { onlineListings } from './online-listings.js';
 import { bytes, figure, moment, type Column } from './table.js';
-
-/** One thing that `eider get` can list: where the API has it, and what a person sees of a row. */
-export interface Listing {
-  /** What must be named, e.g. the model of versions; null when nothing. */
-  readonly of: string | null;
-  readonly path: (name: string) => string;
-  readonly columns: readonly Column<never>[];
-}
-
-const listing = <Row>(of: string | null, path: (name: string) => string, columns: readonly Column<Row>[]): Listing => ({
-  of,
-  path,
-  columns: columns as unknown as readonly Column<never>[],
-});
 
 interface Materialized extends Revision {
   readonly materialized: {
@@ -120,6 +108,7 @@ const partsText = (rows: DatasetManifest['rows']): string =>
 
 /** A kind's own listing where the API says more of it than its declaration. */
 const listings: Readonly<Record<string, Listing>> = {
+  ...onlineListings,
   featureview: listing<Materialized>(null, () => '/features', [
     ['NAME', ({ name }) => name],
     ['REVISION', ({ revision }) => revision],
@@ -260,6 +249,8 @@ export const listingNames = [
   'quarantine',
   'statistics',
   'snapshots',
+  'generations',
+  'verifications',
   'erasures',
   'ticks',
   'findings',

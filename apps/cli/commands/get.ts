@@ -5,7 +5,8 @@ import type { Evaluated } from '../../../domain/evaluation.js';
 import { kinds, type Kind } from '../../../domain/resources.js';
 import { apiCommand, asCount, withSession, type Session } from '../api-command.js';
 import { findKind, plainName } from '../kinds.js';
-import { compared, findListing, listingNames, resourceListing, type Comparison, type Listing } from '../listings.js';
+import type { Listing } from '../listing.js';
+import { compared, findListing, listingNames, resourceListing, type Comparison } from '../listings.js';
 import { figure, table } from '../table.js';
 
 const limitDefault = 100;
