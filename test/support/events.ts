@@ -36,6 +36,7 @@ export interface EventResources {
   readonly gates?: readonly object[];
   readonly ttl?: string;
   readonly window?: string;
+  readonly expectations?: readonly object[];
   readonly endpoint?: boolean;
 }
 
@@ -55,7 +56,14 @@ export function eventResources(options: EventResources): Resource[] {
     ...(options.endpoint === false ? {} : { endpoint: 'risk' }),
   };
   const source = { format, path, rowNumber: format === 'parquet' ? 'id' : undefined, eventTime: 'at' };
-  const view = { entity: 'place', sources: ['events'], sql: options.viewSql ?? viewSql, ttl, ...window };
+  const view = {
+    entity: 'place',
+    sources: ['events'],
+    sql: options.viewSql ?? viewSql,
+    ttl,
+    ...window,
+    expectations: options.expectations,
+  };
   const features = [{ name: 'mean', type: 'DOUBLE' }, { name: 'events', type: 'BIGINT' }]; // prettier-ignore
   const tests = [
     { test: 'metric', metric: 'calibration_gap', absolute: true, max: 0.1 },

@@ -1,52 +1,18 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { readdir } from 'node:fs/promises';
 import { createActivities } from '../../activities/index.js';
-import type { Materialized, MaterializeView } from '../../domain/features.js';
-import { workflowIds, type ProjectName } from '../../domain/ids.js';
+import type { MaterializeView } from '../../domain/features.js';
+import type { ProjectName } from '../../domain/ids.js';
 import { until } from '../../programs/waiting.js';
-import { ledger, type TableRef } from '../../store/snapshots.js';
+import { ledger } from '../../store/snapshots.js';
 import { tables } from '../../store/tables.js';
 import { progressQuery } from '../../workflows/messages.js';
 import { dayOf, eventResources, eventsSql } from '../support/events.js';
-import { withWorld, type World } from '../support/world.js';
+import { days, placeDays, range } from '../support/place-days.js';
 
 /** Materialization on PostgreSQL, DuckDB and Temporal, over twenty days of a small file. */
 
-const days = 20;
-const range = { start: dayOf(1), end: dayOf(days + 1) };
-const input = (revision = 1): MaterializeView => ({ project, view: 'place_day', revision, ...range, principal: 'ann' });
-const workflowId = (revision = 1) => workflowIds.materialize(project, 'place_day', revision, range.start, range.end);
-
-let world: World;
-let path: string;
-/** Each test has a project of its own. */
-let project: ProjectName;
-let table: TableRef;
-let tests = 0;
-beforeAll(async () => (world = await withWorld()));
-afterAll(() => world.close());
-beforeEach(async () => {
-  project = `test${++tests}` as ProjectName;
-  table = { project, schema: 'features', name: 'place_day', revision: 1 };
-  path = await world.write(`${project}.parquet`, eventsSql({ days }));
-  await world.apply(eventResources({ path }), project);
-});
-
-const materialize = (revision = 1): Promise<Materialized> =>
-  world.run('materializeView', workflowId(revision), input(revision));
-const change = (sql: string) => world.write(`${project}.parquet`, eventsSql({ days, change: sql }));
-const commits = () => ledger(world.db, table, { all: true });
-const pinned = (name: string) => tables(world.db).resolve(project, 'features', name);
-/** Every row of a snapshot, in order, by reading the files that it names. */
-async function rowsAt(snapshot: number) {
-  const { files } = await pinned(`place_day@s${snapshot}`);
-  const list = files.map(({ key }) => `'${world.lake.path(key)}'`).join(', ');
-  return world.query(`SELECT * FROM read_parquet([${list}]) ORDER BY ALL`);
-}
-const staged = async () =>
-  (await readdir(world.lake.root, { recursive: true })).filter(
-    (name) => name.startsWith(`${project}/`) && name.endsWith('.parquet'),
-  );
+const { here, input, workflowId, materialize, change, commits, pinned, rowsOf, staged } = placeDays();
+const rowsAt = (snapshot: number) => rowsOf(`place_day@s${snapshot}`);
 
 test('the first time every window is committed once, and the ledger says what is in it', async () => {
   const made = await materialize();
@@ -64,7 +30,7 @@ test('the first time every window is committed once, and the ledger says what is
   expect(new Set(rows.map(({ start }) => start)).size).toBe(days);
   expect(rows.map(({ snapshot }) => snapshot)).toEqual(Array.from({ length: days }, (_, at) => at + 1));
   // The first day has no row: nothing was known before it. Each other one has a row for each of four places.
-  expect((await ledger(world.db, table)).map((row) => row.rows)).toEqual([
+  expect((await ledger(here.world.db, here.table)).map((row) => row.rows)).toEqual([
     0,
     ...Array.from({ length: days - 1 }, () => 4),
   ]);
@@ -74,8 +40,8 @@ test('the first time every window is committed once, and the ledger says what is
     expect(row.durationMs).toBeGreaterThan(0);
   }
   expect(await staged()).toHaveLength(days);
-  const direct = await world.query(
-    `SELECT place, count(*)::DOUBLE AS events FROM read_parquet('${path}') WHERE "at" + INTERVAL 1 HOUR >= '2001-01-05' AND "at" + INTERVAL 1 HOUR < '2001-01-06' GROUP BY ALL ORDER BY ALL`,
+  const direct = await here.world.query(
+    `SELECT place, count(*)::DOUBLE AS events FROM read_parquet('${here.path}') WHERE "at" + INTERVAL 1 HOUR >= '2001-01-05' AND "at" + INTERVAL 1 HOUR < '2001-01-06' GROUP BY ALL ORDER BY ALL`,
   );
   const served = (await rowsAt(days)) as { event_time: string; place: string; events: string }[];
   expect(
@@ -137,9 +103,9 @@ test('what is changed and changed back ends at the first row hash, by new commit
 
 test('a row that only moves within its day changes what is computed from its time', async () => {
   await materialize();
-  await world.write(
-    `${project}.parquet`,
-    `SELECT * REPLACE (CASE WHEN amount = (SELECT max(amount) FROM read_parquet('${path}')) THEN "at" + INTERVAL 1 MICROSECOND ELSE "at" END AS "at") FROM (${eventsSql({ days })})`,
+  await here.world.write(
+    `${here.project}.parquet`,
+    `SELECT * REPLACE (CASE WHEN amount = (SELECT max(amount) FROM read_parquet('${here.path}')) THEN "at" + INTERVAL 1 MICROSECOND ELSE "at" END AS "at") FROM (${eventsSql({ days })})`,
   );
   const made = await materialize();
   expect(made.committed).toBeGreaterThanOrEqual(1);
@@ -152,16 +118,19 @@ test('a range that begins and ends within windows takes them whole, and a range 
     start: '2001-01-05T12:00:00.000000Z',
     end: '2001-01-07T00:00:00.000001Z',
   } as MaterializeView;
-  expect(await world.run('materializeView', `part/${project}`, part)).toMatchObject({ windows: 3, committed: 3 });
+  expect(await here.world.run('materializeView', `part/${here.project}`, part)).toMatchObject({
+    windows: 3,
+    committed: 3,
+  });
   const none = { ...input(), end: range.start };
-  expect(await world.run('materializeView', `none/${project}`, none)).toMatchObject({
+  expect(await here.world.run('materializeView', `none/${here.project}`, none)).toMatchObject({
     windows: 0,
     reason: 'the range holds no window',
   });
 });
 
 test('a source that changes while it is read is planned again, and the result is that of its last state', async () => {
-  const handle = await world.start('materializeView', workflowId(), input());
+  const handle = await here.world.start('materializeView', workflowId(), input());
   let version = 0;
   const writer = (async () => {
     for (; version < 4; version++) await change(`amount + ${version}`);
@@ -170,14 +139,14 @@ test('a source that changes while it is read is planned again, and the result is
   await handle.result();
   await materialize();
   const after = (await pinned('place_day')).rowHash;
-  const fresh = { ...input(), project: `${project}_other` as ProjectName };
-  await world.apply(eventResources({ path }), fresh.project);
-  await world.run('materializeView', `fresh/${project}`, fresh);
-  expect((await tables(world.db).resolve(fresh.project, 'features', 'place_day')).rowHash).toBe(after);
+  const fresh = { ...input(), project: `${here.project}_other` as ProjectName };
+  await here.world.apply(eventResources({ path: here.path }), fresh.project);
+  await here.world.run('materializeView', `fresh/${here.project}`, fresh);
+  expect((await tables(here.world.db).resolve(fresh.project, 'features', 'place_day')).rowHash).toBe(after);
 });
 
 test('windows that were planned with another state of the source are refused, and leave nothing', async () => {
-  const steps = createActivities(world);
+  const steps = createActivities(here.world);
   const step = <Args extends unknown[], Result>(work: (...args: Args) => Promise<Result>, ...args: Args) =>
     new MockActivityEnvironment({ workflowExecution: { workflowId: 'm', runId: 'r' } }).run(
       work,
@@ -199,7 +168,9 @@ test('windows that were planned with another state of the source are refused, an
 });
 
 test('two that do the same at once commit each window once', async () => {
-  const both = await Promise.all(['one', 'two'].map((id) => world.run('materializeView', `${id}/${project}`, input())));
+  const both = await Promise.all(
+    ['one', 'two'].map((id) => here.world.run('materializeView', `${id}/${here.project}`, input())),
+  );
   expect(both.map(({ windows, snapshot }) => [windows, snapshot])).toEqual([[days, days], [days, days]]); // prettier-ignore
   const rows = await commits();
   expect(rows).toHaveLength(days);
@@ -216,7 +187,7 @@ test('readers see a whole snapshot at every moment while windows are committed',
     async () => {
       const now = await pinned('place_day');
       expect([now.files.length, now.rows]).toEqual([days, 4 * (days - 1)]);
-      const again = await tables(world.db).at(project, 'features', 'place_day', 1, now.snapshot);
+      const again = await tables(here.world.db).at(here.project, 'features', 'place_day', 1, now.snapshot);
       expect(again).toEqual(now);
       return done;
     },
@@ -227,7 +198,7 @@ test('readers see a whole snapshot at every moment while windows are committed',
 });
 
 test('operators see where it is: query, search attributes, and a card', async () => {
-  const handle = await world.start('materializeView', workflowId(), input());
+  const handle = await here.world.start('materializeView', workflowId(), input());
   await handle.result();
   expect(await handle.query(progressQuery)).toEqual({
     ...{ stage: 'done', done: days, total: days },
@@ -235,7 +206,7 @@ test('operators see where it is: query, search attributes, and a card', async ()
   });
   const { searchAttributes } = await handle.describe();
   expect(searchAttributes).toMatchObject({
-    EiderProject: [project],
+    EiderProject: [here.project],
     EiderResource: ['FeatureView/place_day'],
     EiderStage: ['done'],
     EiderChain: [workflowId()],
