@@ -38,6 +38,10 @@ const examples: Examples = {
       reason: '2 reached by changed rows',
     },
   ],
+  refreshView: [
+    { project, view: 'place_day', revision: 1, start: null, end: asOf, principal },
+    { view: 'place_day', revision: 1, start: dayOf(1), end: asOf, materialized: null, published: null },
+  ],
   readQuarantine: [
     { project, view: 'place_day', revision: 1, limit: 10, start: asOf },
     { rows: [{ place: 'place-1', mean: null, reasons: 'not_null(mean)' }], total: 1 },
