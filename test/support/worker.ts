@@ -7,6 +7,8 @@ import type { World } from './world.js';
 export interface WorkerProcess {
   /** `kill -9`; returns when it is gone. */
   kill(): Promise<void>;
+  /** When it ended by itself, as a failpoint makes it. */
+  gone(): Promise<void>;
   /** Asks it to drain; returns its exit code. */
   stop(): Promise<number | null>;
 }
@@ -15,7 +17,6 @@ export interface WorkerProcess {
 export async function startWorkerProcess(world: World): Promise<WorkerProcess> {
   const file = join(projectRoot, 'dist/apps/worker/main.js');
   const child = spawn(process.execPath, [file], { env: { ...world.environment }, stdio: ['ignore', 'pipe', 'pipe'] });
-  await ready(child);
   const end = async (signal: NodeJS.Signals) => {
     if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
     const gone = once(child, 'exit');
@@ -23,7 +24,13 @@ export async function startWorkerProcess(world: World): Promise<WorkerProcess> {
     await gone;
     return child.exitCode;
   };
-  return { kill: async () => void (await end('SIGKILL')), stop: () => end('SIGTERM') };
+  const ended = once(child, 'exit');
+  await ready(child);
+  return {
+    gone: async () => void (await ended),
+    kill: async () => void (await end('SIGKILL')),
+    stop: () => end('SIGTERM'),
+  };
 }
 
 async function ready(child: ChildProcess): Promise<void> {
