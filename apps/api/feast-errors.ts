@@ -43,8 +43,12 @@ export function feastAnswer(error: DomainError): FeastAnswer {
   const problems = data['problems'] as readonly FieldProblem[] | undefined;
   if (code === 'request_invalid' && problems) return { status: 422, body: { detail: problems.map(detailOf) } };
   const { class: name, message } = named[code]?.(error) ?? { class: 'FeastError', message: sentences(error) };
-  return { status: row.http, body: encoded('feast.errors', name, message) };
+  return { status: row.http === conflict ? failed : row.http, body: encoded('feast.errors', name, message) };
 }
+
+/** To Feast's client a 409 is a materialization that is under way, whatever the body says. */
+const conflict = 409;
+const failed = 500;
 
 /** FastAPI's form: what the body lacks, and where. */
 const detailOf = ({ field, message }: FieldProblem) => ({
