@@ -44,6 +44,20 @@ export const onlineActivities = (dependencies: OnlineDependencies) => ({
       return flip;
     }),
 
+  /** Whether windows of this revision are shown online by themselves: when the view says so, and the revision is active. */
+  async isShownOnline({
+    project,
+    view,
+    revision,
+  }: {
+    project: ProjectName;
+    view: string;
+    revision: number;
+  }): Promise<boolean> {
+    const active = await getResource(dependencies.db, project, 'FeatureView', view);
+    return active.revision === revision && active.spec.online;
+  },
+
   /** Any number of times. */
   dropRetired: ({ project, view }: { project: ProjectName; view: string }): Promise<number> =>
     dropRetired(dependencies.db, project, view),

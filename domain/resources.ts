@@ -95,6 +95,10 @@ export const FeatureViewSpec = z
       .min(1)
       .max(500),
     expectations: z.array(Expectation).max(100).default([]).describe('Tried on every window before it is committed.'),
+    online: z
+      .boolean()
+      .default(false)
+      .describe('Whether a materialization that commits windows is published by itself.'),
   })
   .meta({ id: 'FeatureViewSpec' });
 export type FeatureViewSpec = z.infer<typeof FeatureViewSpec>;

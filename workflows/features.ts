@@ -1,4 +1,5 @@
 import {
+  ActivityCancellationType,
   allHandlersFinished,
   CancellationScope,
   condition,
@@ -21,13 +22,18 @@ import type {
 import type { Instant } from '../domain/ids.js';
 import { controlled, type Control } from './control.js';
 import { failureCode } from './failures.js';
+import { publishCommitted } from './online.js';
 import { report, type Reporter } from './progress.js';
 import { steps } from './steps.js';
 
 const safe = proxyActivities<Activities>(steps.repeatable);
 /** Somebody waits for it. */
 const once = proxyActivities<Activities>({ ...steps.repeatable, retry: { maximumAttempts: 3 } });
-const long = proxyActivities<Activities>(steps.heartbeating);
+/** Cancelled, the workflow ends when its batches have ended: afterwards nothing is committed in its name. */
+const long = proxyActivities<Activities>({
+  ...steps.heartbeating,
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+});
 
 /** Enough to share one query's cost, few enough that a killed worker repeats little. */
 const windowsPerActivity = 26;
@@ -50,6 +56,7 @@ export async function materializeView(input: MaterializeView): Promise<Materiali
   try {
     const { total, tally } = await workThrough(input, { reporter, control });
     const { snapshot } = await safe.tableState({ project, schema: 'features', name: view, revision });
+    if (tally.committed > 0) await publishCommitted(input);
     if (tally.refused > 0) throw refusal(tally, total);
     const aside = tally.quarantined > 0 ? `, ${tally.quarantined} rows quarantined` : '';
     const detail = `${tally.committed} of ${total} windows committed${aside}, snapshot ${snapshot}`;

@@ -1,4 +1,5 @@
-import { CancellationScope, proxyActivities } from '@temporalio/workflow';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { CancellationScope, proxyActivities, sleep, startChild } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.js';
 import type {
   Flushed,
@@ -8,6 +9,7 @@ import type {
   PublishView,
   VerifyOnline,
 } from '../domain/publishing.js';
+import { workflowIds } from '../domain/ids.js';
 import { report } from './progress.js';
 import { steps } from './steps.js';
 
@@ -36,6 +38,28 @@ export async function publishView(input: PublishView): Promise<Published> {
     // What was loaded and will never be live.
     await CancellationScope.nonCancellable(() => safe.dropRetired({ project, view }));
     throw error;
+  }
+}
+
+/**
+ * After windows were committed: starts the publish of a view that is to be shown online by itself. One that is under way may
+ * have pinned an older snapshot, so its end is waited for.
+ */
+export async function publishCommitted({ project, view, revision, principal }: PublishView): Promise<boolean> {
+  if (!(await safe.isShownOnline({ project, view, revision }))) return false;
+  for (let waitMs = 200; ; waitMs = Math.min(waitMs * 2, 30_000)) {
+    try {
+      await startChild(publishView, {
+        workflowId: workflowIds.publish(project, view),
+        args: [{ project, view, revision, principal }],
+        staticSummary: `Publish ${view}@r${revision}`,
+        parentClosePolicy: 'ABANDON',
+      });
+      return true;
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      await sleep(waitMs);
+    }
   }
 }
 

@@ -60,6 +60,7 @@ export function standIns(db: Database) {
     },
     recordControl: async () => undefined,
     tableState: async () => ({ snapshot: 2, windows: 3 }),
+    isShownOnline: async () => false,
     async openRun(input: TrainModel) {
       const { workflowId } = Context.current().info.workflowExecution ?? { workflowId: '' };
       const { id } = await openRun(db, input, input.trigger, workflowId, anonymous);

@@ -62,6 +62,25 @@ const examples: Examples = {
       counts: { won: 0, future: 0, not_yet_known: 0, older: 0, known_earlier: 0, replaced: 0, tie: 0 },
     },
   ],
+  publishView: [
+    { project, view: 'place_day', revision: 1, asOf, principal },
+    {
+      ...{ view: 'place_day', revision: 1, generation: 2, snapshot: 9, watermark: asOf, rows: 4 },
+      ...{ rowHash: sha256('rows'), replayed: 1, before: 1 },
+    },
+  ],
+  flushPushes: [
+    { project, view: 'place_day', principal },
+    { rows: 3, windows: 2, snapshot: 11 },
+  ],
+  verifyOnline: [
+    { project, view: 'place_day', sample: 100, seed: 1, repair: false, principal },
+    {
+      ...{ id: 'report', view: 'place_day', revision: 1, generation: 2, snapshot: 9, watermark: asOf, sequence: 3 },
+      ...{ sample: 100, seed: 1, compared: 4, bucketsDiffering: 1, differing: 1, repaired: 0 },
+      counts: { missing_online: 0, missing_offline: 0, stale: 1, ahead: 0, values_differ: 0 },
+    },
+  ],
   compactTable: [
     { project, schema: 'features', name: 'place_day', revision: 1, principal },
     { filesBefore: 20, filesAfter: 1, written: 1, rows: 76, bytes: 900, reason: '1 files written' },
