@@ -1,4 +1,6 @@
-import { stat } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { copyFile, link, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { activityInfo } from '@temporalio/activity';
 import type { CheckDataset, Damage, DatasetManifest, RecreatedDataset, VerifiedDataset } from '../domain/datasets.js';
 import { isDomainError } from '../domain/errors.js';
@@ -49,13 +51,14 @@ async function verify(
   session: Session,
   { project, name }: CheckDataset,
 ): Promise<VerifiedDataset> {
-  const { db, lake } = dependencies;
+  const { db } = dependencies;
   const manifest = await getTrainingSet(db, project, name);
   const files = await filesOfTrainingSet(db, project, name);
-  const damage: Damage[] = [];
-  for (const file of files) damage.push(...(await damageOf(dependencies, session, project, name, file)));
-  const paths = files.map(({ key }) => quoteText(lake.path(key)));
-  const found = await hashRows(session, `read_parquet([${paths.join(', ')}])`, manifest.columns).catch(unreadable);
+  const looked = await underFreshNames(dependencies, files, async (fresh) => ({
+    damage: await damagesOf(dependencies, session, project, name, fresh),
+    found: await hashRows(session, listed(fresh.map(({ path }) => path)), manifest.columns).catch(unreadable),
+  }));
+  const { damage, found } = looked;
   const erasures = (await erasuresOf(db, project, name)).filter(({ rows }) => rows > 0);
   const rowHash = { recorded: manifest.rowHash, found: found?.rowHash ?? null };
   const same = rowHash.found === rowHash.recorded;
@@ -71,6 +74,32 @@ async function verify(
   return { name, verdict, rowHash, damage, reasons };
 }
 
+const listed = (paths: readonly string[]): string => `read_parquet([${paths.map(quoteText).join(', ')}])`;
+
+type FreshFile = HashedFile & { readonly path: string };
+
+/**
+ * Shows the files to DuckDB under names that it has never read: it keeps what it read by the name, and damage changes neither
+ * size nor time of a file.
+ */
+async function underFreshNames<Result>(
+  { lake, scratch }: DatasetDependencies,
+  files: readonly HashedFile[],
+  work: (files: readonly FreshFile[]) => Promise<Result>,
+): Promise<Result> {
+  const fresh = files.map((file) => ({ ...file, path: join(scratch, `verify-${randomUUID()}.parquet`) }));
+  try {
+    for (const { key, path } of fresh) {
+      const own = lake.path(key);
+      // A missing file is found missing under either name.
+      await link(own, path).catch(() => copyFile(own, path).catch(() => undefined));
+    }
+    return await work(fresh);
+  } finally {
+    for (const { path } of fresh) await rm(path, { force: true });
+  }
+}
+
 const erased = ({ erasure, rows, reason }: TrainingSetErasure): string =>
   `Erasure ${erasure} took ${rows} rows from it (${reason}).`;
 
@@ -80,14 +109,25 @@ function unreadable(error: unknown): null {
   throw error;
 }
 
-async function damageOf(
-  { db, lake }: DatasetDependencies,
+async function damagesOf(
+  dependencies: DatasetDependencies,
   session: Session,
   project: ProjectName,
   name: string,
-  { key, bytes, sha256 }: HashedFile,
+  files: readonly FreshFile[],
 ): Promise<Damage[]> {
-  const path = lake.path(key);
+  const damage: Damage[] = [];
+  for (const file of files) damage.push(...(await damageOf(dependencies, session, project, name, file)));
+  return damage;
+}
+
+async function damageOf(
+  { db }: DatasetDependencies,
+  session: Session,
+  project: ProjectName,
+  name: string,
+  { key, path, bytes, sha256 }: FreshFile,
+): Promise<Damage[]> {
   const whole = (detail: string): Damage[] => [{ file: key, rowGroup: null, column: null, detail }];
   const state = await stat(path).catch(() => null);
   if (state === null) return whole(`${key} is missing.`);
@@ -193,7 +233,7 @@ async function joinKept(
   const files = await filesOfTrainingSet(db, project, manifest.name);
   const added = new Set([...nameFeatures(features, naming).map(({ column }) => column), splitColumn]);
   const own = manifest.columns.map(({ name }) => name).filter((name) => !added.has(name));
-  const rows = `read_parquet([${files.map(({ key }) => quoteText(lake.path(key))).join(', ')}])`;
+  const rows = listed(files.map(({ key }) => lake.path(key)));
   await session.run(
     `CREATE OR REPLACE TEMP TABLE spine_rows AS SELECT ${own.map(quoteName).join(', ')}, row_number() OVER () AS ${quoteName(rowNumber)} FROM ${rows}`,
   );

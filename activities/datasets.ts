@@ -8,16 +8,20 @@ import {
 import { DomainError, isDomainError } from '../domain/errors.js';
 import type { Column, Window } from '../domain/features.js';
 import type { Instant } from '../domain/ids.js';
+import { toMicros } from '../domain/instants.js';
 import { digestOf } from '../domain/json.js';
 import { inputColumn, type Revision } from '../domain/resources.js';
 import { splitColumn, timeParts, wholePart, type TimePart } from '../domain/splits.js';
+import type { ColumnStatistics } from '../domain/statistics.js';
 import { trainingSetSpec, type BuildTrainingSet } from '../domain/training.js';
 import { quoteName, quoteText, type Session } from '../lake/duckdb.js';
 import { fileParts, partDigests } from '../lake/file-parts.js';
 import { writeFile } from '../lake/snapshots.js';
 import { splitExpression } from '../lake/splits.js';
+import { windowStatistics } from '../lake/statistics.js';
 import { findTrainingSet, recordTrainingSet, type FileParts } from '../store/datasets.js';
 import { getResource } from '../store/resources.js';
+import { newestTombstone } from '../store/tombstones.js';
 import { commitStaged } from './commits.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
@@ -51,6 +55,7 @@ async function build(dependencies: DatasetDependencies, asked: Asked, signal: Ab
   if (recorded) return summary(requireSame(recorded, spec));
   return engine.session(async (session) => {
     const began = performance.now();
+    const tombstones = await newestTombstone(db, project);
     const { manifest, file, parts, sourceVersion } = await untilStill(() => writeRows(dependencies, session, asked));
     const { rows, bytes, rowHash } = file;
     await commitStaged(db, lake, {
@@ -59,7 +64,7 @@ async function build(dependencies: DatasetDependencies, asked: Asked, signal: Ab
         ...{ ...manifest.window, files: [file], rows, bytes, rowHash },
         ...{ sourceFingerprint: rowHash, durationMs: performance.now() - began },
       },
-      ...{ columns: manifest.columns, predecessor: null, sourceVersion },
+      ...{ columns: manifest.columns, predecessor: null, sourceVersion, tombstones },
       workflowId: currentWorkflowId(),
       principal: { name: principal },
       also: (tx) => recordTrainingSet(tx, project, manifest, parts, { name: principal }),
@@ -102,7 +107,7 @@ async function writeRows(dependencies: DatasetDependencies, session: Session, { 
     const counts = await countParts(session, path, spec, columns);
     requireUsable(counts, model !== null);
     const parts: FileParts = { sha256: file.sha256, digests: await partDigests(path, await fileParts(session, path)) };
-    const manifest = await manifestOf(session, { spec, model, joined, columns, cuts, file, counts });
+    const manifest = await manifestOf(session, { spec, model, joined, columns, cuts, file, counts, path });
     return { manifest, file, parts, sourceVersion: digestOf(joined.sources.map(({ version }) => version)) };
   } catch (error) {
     await lake.remove(file.key);
@@ -137,10 +142,11 @@ interface Written {
   readonly cuts: readonly TimePart[];
   readonly file: { readonly rowHash: string; readonly prefixHash: string; readonly sha256: string };
   readonly counts: Counts;
+  readonly path: string;
 }
 
 async function manifestOf(session: Session, written: Written): Promise<DatasetManifest> {
-  const { spec, model, joined, columns, cuts, file, counts } = written;
+  const { spec, model, joined, columns, cuts, file, counts, path } = written;
   const { features, joins, sources, tables, views, labels } = joined;
   const { service: _service, ...own } = spec;
   const plain = columns.map(({ name }) => name).filter((name) => name !== splitColumn && name !== spec.label?.column);
@@ -156,7 +162,7 @@ async function manifestOf(session: Session, written: Written): Promise<DatasetMa
       DatasetManifest,
       'rowHash' | 'spineHash' | 'sha256'
     >),
-    statistics: [],
+    statistics: await statisticsOf(session, path, columns),
     engine: await engineVersion(session),
     relabels: spec.spine.from === 'dataset' && features.length === 0 ? spec.spine.dataset : null,
   };
@@ -167,6 +173,22 @@ const always: Window = {
   start: '0001-01-01T00:00:00.000000Z' as Instant,
   end: '9999-12-31T00:00:00.000000Z' as Instant,
 };
+
+/** Types of which statistics can be counted. */
+const countable =
+  /^(BOOLEAN|VARCHAR|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\)|DATE|TIMESTAMP.*)$/;
+const wholeSet: Window = {
+  start: '1970-01-01T00:00:00.000000Z' as Instant,
+  end: '1970-01-02T00:00:00.000000Z' as Instant,
+};
+
+/** The set is one window: all of its rows are counted together. */
+async function statisticsOf(session: Session, path: string, columns: readonly Column[]): Promise<ColumnStatistics[]> {
+  const relation = `(SELECT *, TIMESTAMP '1970-01-01' AS "#window" FROM read_parquet(${quoteText(path)}))`;
+  const slices = { relation, eventTime: '#window', windows: [wholeSet], windowMicros: toMicros(wholeSet.end) };
+  const counted = columns.filter(({ type }) => countable.test(type));
+  return (await windowStatistics(session, slices, counted)).get(wholeSet.start) ?? [];
+}
 
 function requireInputs(inputs: readonly string[], columns: readonly Column[]): void {
   const names = columns.map(({ name }) => name);

@@ -11,6 +11,7 @@ import { pointInTimeJoin, type JoinView } from '../lake/point-in-time.js';
 import { describe, whileUnchanged, type PinnedSource as SourceInOneState, type Source } from '../lake/sources/index.js';
 import { rangeOfRows } from './coverage.js';
 import type { Dependencies } from './dependencies.js';
+import { leaveOutErased } from './erased-rows.js';
 import { resolveJoins, type ResolvedJoins, type ViewPin } from './joins.js';
 import { withLabels } from './labels.js';
 import { readSpine } from './spine-rows.js';
@@ -67,6 +68,7 @@ export async function joinSpine(
 ): Promise<JoinedSpine> {
   const read = await readSpine(dependencies, session, project, spec, pins);
   await numberRows(session, read.relation, spec);
+  await leaveOutErased(dependencies.db, session, project, spineTable, spec.joins);
   const labelled = await withLabels(dependencies, session, project, spec, spineTable, pins?.labels);
   return joinFeatures(dependencies, session, project, spec, { ...read, ...labelled }, pins);
 }

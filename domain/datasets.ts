@@ -5,6 +5,7 @@ import { ColumnName, FeatureRef, InstantSchema, Join, ResourceNameSchema } from 
 import { FeatureNaming, JoinMode, type PinnedView } from './point-in-time.js';
 import { isSpineTable, Spine, type ArrowForm } from './spines.js';
 import { Split, type TimePart } from './splits.js';
+import type { ColumnStatistics } from './statistics.js';
 
 /** What a training set is to hold, and what is kept of one that was built. A Model's training sets are of the same kind. */
 
@@ -127,7 +128,8 @@ export interface DatasetManifest {
   readonly rowHash: Sha256;
   /** Of the file as it was written. */
   readonly sha256: Sha256;
-  readonly statistics: readonly unknown[];
+  /** Whole numbers, which add up over sets and windows. */
+  readonly statistics: readonly ColumnStatistics[];
   readonly engine: string;
   /** The training set whose rows these are, with other labels. */
   readonly relabels: string | null;

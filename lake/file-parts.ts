@@ -20,7 +20,7 @@ const readMax = 4 * 2 ** 20;
 export async function fileParts(session: Session, path: string): Promise<FilePart[][]> {
   const rows = await session.rows<FilePart & { columnNumber: number }>(
     `SELECT row_group_id::DOUBLE AS "rowGroup", column_id::DOUBLE AS "columnNumber", path_in_schema AS "column",
-       least(coalesce(dictionary_page_offset, data_page_offset), data_page_offset)::DOUBLE AS "offset", total_compressed_size::DOUBLE AS bytes
+       (CASE WHEN dictionary_page_offset > 0 THEN least(dictionary_page_offset, data_page_offset) ELSE data_page_offset END)::DOUBLE AS "offset", total_compressed_size::DOUBLE AS bytes
      FROM parquet_metadata(${quoteText(path)}) ORDER BY row_group_id, column_id`,
   );
   const groups: FilePart[][] = [];

@@ -1,0 +1,141 @@
+import { open, rename, stat, truncate } from 'node:fs/promises';
+import type { DatasetManifest, RecreatedDataset, VerifiedDataset } from '../../domain/datasets.js';
+import { DatasetSpec } from '../../domain/datasets.js';
+import { workflowIds, type ProjectName } from '../../domain/ids.js';
+import { Resource } from '../../domain/resources.js';
+import { filesOfTrainingSet, getTrainingSet, listChecks } from '../../store/datasets.js';
+import { dayOf, eventResources, eventsSql } from '../support/events.js';
+import { withWorld, type World } from '../support/world.js';
+
+/** Whether a training set still is what it was, and whether the same comes out of what it was made of. */
+
+const days = 10;
+let world: World;
+let project: ProjectName;
+let tests = 0;
+let set: DatasetManifest;
+let file: string;
+beforeAll(async () => void (world = await withWorld()), 120_000);
+afterAll(() => world.close());
+beforeEach(async () => {
+  project = `again${++tests}` as ProjectName;
+  await source();
+  await world.apply(
+    eventResources({ path: `${world.home}/data/${project}.parquet`, endpoint: false }).filter(({ kind }) => kind !== 'Monitor').map((one) => Resource.parse(one)), // prettier-ignore
+    project,
+  );
+  await materialize();
+  set = await build();
+  const [kept] = await filesOfTrainingSet(world.db, project, set.name);
+  file = world.lake.path(kept?.key ?? '');
+});
+
+const source = (change?: string) =>
+  world.write(`${project}.parquet`, eventsSql({ days, ...(change ? { change } : {}) }));
+const materialize = () =>
+  world.run('materializeView', `m/${project}`, {
+    ...{ project, view: 'place_day', revision: 1, principal: 'ann', start: dayOf(1), end: dayOf(days + 1) },
+  });
+const spine = {
+  from: 'sql',
+  sources: ['events'],
+  sql: 'SELECT id, "at" AS asked, place, a, happened FROM events WHERE id % 3 = 0',
+};
+async function build(more: object = {}): Promise<DatasetManifest> {
+  const spec = DatasetSpec.parse({
+    ...{ name: 'kept', spine, eventTime: 'asked', key: ['id'], features: ['place_day:mean', 'place_day:events'] },
+    ...{ split: { by: 'random', parts: [{ name: 'train', share: 0.7 }, { name: 'test', share: 0.3 }] }, ...more }, // prettier-ignore
+  });
+  await world.run('buildDataset', workflowIds.dataset(project, spec.name), { project, spec, principal: 'ann' });
+  return getTrainingSet(world.db, project, spec.name);
+}
+const asked = () => ({ project, name: set.name, principal: 'bob' });
+const verify = (): Promise<VerifiedDataset> =>
+  world.run('verifyDataset', workflowIds.verify(project, set.name), asked());
+const recreate = (): Promise<RecreatedDataset> =>
+  world.run('recreateDataset', workflowIds.recreate(project, set.name), asked());
+
+async function flip(at: number): Promise<void> {
+  const handle = await open(file, 'r+');
+  const byte = Buffer.alloc(1);
+  await handle.read(byte, 0, 1, at);
+  await handle.write(Buffer.from([(byte[0] ?? 0) ^ 1]), 0, 1, at);
+  await handle.close();
+}
+const partOf = async (column: string) => {
+  const [part] = await world.query<{ at: number; bytes: number }>(
+    `SELECT coalesce(dictionary_page_offset, data_page_offset)::DOUBLE AS at, total_compressed_size::DOUBLE AS bytes FROM parquet_metadata('${file}') WHERE path_in_schema = '${column}'`,
+  );
+  return part as NonNullable<typeof part>;
+};
+
+describe('verify', () => {
+  test('an untouched set is intact, and every look is recorded', async () => {
+    const rowHash = { recorded: set.rowHash, found: set.rowHash };
+    expect(await verify()).toMatchObject({ verdict: 'intact', damage: [], rowHash });
+    await verify();
+    const checks = await listChecks(world.db, project, set.name);
+    expect(checks.map(({ kind, verdict, principal }) => [kind, verdict, principal])).toEqual([
+      ['verify', 'intact', 'bob'],
+      ['verify', 'intact', 'bob'],
+    ]);
+  });
+
+  test.each(['a', 'place_day__mean', 'split'])('one flipped byte is found: row group and column %s', async (column) => {
+    const { at, bytes } = await partOf(column);
+    await flip(at + Math.floor(bytes / 2));
+    const verified = await verify();
+    expect(verified).toMatchObject({ verdict: 'damaged', damage: [{ rowGroup: 0, column }] });
+    expect(verified.reasons[0]).toContain(`row group 0, column ${column}`);
+  });
+
+  test('a flipped byte of the footer, a file that was cut, and one that is gone are told apart', async () => {
+    const { size } = await stat(file);
+    await flip(size - 1);
+    expect((await verify()).reasons[0]).toContain('does not read as Parquet any more');
+    await flip(size - 1);
+    expect((await verify()).verdict).toBe('intact');
+    await truncate(file, size - 100);
+    expect((await verify()).reasons[0]).toContain(`has ${size - 100} bytes instead of ${size}`);
+    await rename(file, `${file}.away`);
+    expect(await verify()).toMatchObject({ verdict: 'damaged', rowHash: { found: null }, reasons: [expect.stringContaining('is missing'), 'Its rows cannot be read.'] }); // prettier-ignore
+  });
+});
+
+describe('recreate', () => {
+  test('the same rows come out', async () => {
+    const rowHash = { recorded: set.rowHash, found: set.rowHash };
+    expect(await recreate()).toMatchObject({ verdict: 'same', spine: 'read', rowHash });
+    expect(await listChecks(world.db, project, set.name)).toMatchObject([{ kind: 'recreate', verdict: 'same' }]);
+  });
+
+  test('and again after later backfills of a source that was corrected since, though not from it', async () => {
+    await source('amount + 1');
+    await materialize();
+    expect(await recreate()).toMatchObject({ verdict: 'same', spine: 'read' });
+    const anew = await build({ name: 'anew' });
+    expect(anew.spineHash).toBe(set.spineHash);
+    expect(anew.rowHash).not.toBe(set.rowHash);
+  });
+
+  test('when the spine’s own rows changed, it is made of those that the set kept, and says so', async () => {
+    await world.write(`${project}.parquet`, `SELECT * FROM (${eventsSql({ days })}) LIMIT 500`);
+    const recreated = await recreate();
+    expect(recreated).toMatchObject({ verdict: 'same', spine: 'kept' });
+    expect(recreated.reasons).toEqual([
+      'The spine reads otherwise today.',
+      'Its rows were taken from the set itself.',
+      'The same rows came out.',
+    ]);
+  });
+
+  test('what is gone is named', async () => {
+    const [view] = set.views;
+    const [lost] = await world.db.query<{ key: string }>("SELECT key FROM files WHERE project = $1 AND schema = 'features' ORDER BY key", [project]); // prettier-ignore
+    await rename(world.lake.path(lost?.key ?? ''), `${world.lake.path(lost?.key ?? '')}.away`);
+    expect(await recreate()).toMatchObject({
+      ...{ verdict: 'gone', rowHash: { found: null } },
+      reasons: [`features/place_day@r1@s${view?.snapshot} lost its file ${lost?.key}.`],
+    });
+  });
+});
