@@ -10,6 +10,7 @@ import { writeFile } from '../lake/snapshots.js';
 import { findTraffic } from '../store/deployment.js';
 import { getVersion, type ModelVersion } from '../store/models.js';
 import { windowHeads, type TableRef, type WindowHead } from '../store/snapshots.js';
+import { newestTombstone } from '../store/tombstones.js';
 import { commitStaged } from './commits.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
@@ -43,6 +44,7 @@ async function score(dependencies: ScoringDependencies, input: ScoreWindow, sign
   const [own] = await windowHeads(db, table, input);
   return engine.session(async (session) => {
     const began = performance.now();
+    const tombstones = await newestTombstone(db, project);
     const made = await untilStill(async () => {
       const { label: _label, split: _split, ...spec } = trainingSetSpec(model, input.end);
       const asked = { ...spec, window: { start: input.start, end: input.end } };
@@ -62,7 +64,7 @@ async function score(dependencies: ScoringDependencies, input: ScoreWindow, sign
     const { rows, bytes, rowHash } = file;
     const { start, end } = input;
     const committed = await commitStaged(db, lake, {
-      ...{ table, columns, sourceVersion, predecessor: own?.commit ?? null },
+      ...{ table, columns, sourceVersion, tombstones, predecessor: own?.commit ?? null },
       window: {
         start,
         end,

@@ -34,6 +34,15 @@ export async function tombstonesOf(
   };
 }
 
+/** Entities of which any key was ever erased; none in almost every project. */
+export async function erasedEntities(db: Queries, project: ProjectName): Promise<string[]> {
+  const rows = await db.query<{ entity: string }>(
+    'SELECT DISTINCT entity FROM tombstones WHERE project = $1 ORDER BY entity',
+    [project],
+  );
+  return rows.map(({ entity }) => entity);
+}
+
 /** Before what is computed without erased keys is read: 0 while nothing was ever erased. */
 export async function newestTombstone(db: Queries, project: ProjectName): Promise<number> {
   const rows = await db.query<{ newest: number }>(

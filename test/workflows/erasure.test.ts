@@ -186,6 +186,9 @@ test('training sets that held rows of the key, or pin a snapshot that did, are m
   const check = { project, name: 'kept', principal: 'ann' };
   const verified = (await world.run('verifyDataset', `verify/${project}`, check)) as VerifiedDataset;
   expect(verified.verdict).toBe('erased');
+  // The source still has the rows; a training set that is built from it now has not.
+  await build(dataset({ name: 'later' }));
+  expect(await rowsOnDisk()).toBe(0);
   const again = (await world.run('recreateDataset', `recreate/${project}`, check)) as RecreatedDataset;
   expect(again.verdict).not.toBe('same');
   expect(again.reasons.join(' ')).toContain(`took ${held?.n} rows`);
