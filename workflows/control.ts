@@ -48,7 +48,7 @@ export function controlled(project: ProjectName, reporter: Reporter, before: Con
   setHandler(pauseUpdate, move('pause', 'paused'), handle('pause', 'Lets running batches end and begins no other.'));
   setHandler(resumeUpdate, move('resume', 'running'), handle('resume', 'Goes on after a pause.'));
   setHandler(cancelUpdate, move('cancel', 'cancelling'), handle('cancel', 'Ends it; what was committed stays.'));
-  if (state.state !== 'running') reporter.control(state);
+  if (state.by !== null) reporter.control(state);
   return {
     state: () => state,
     pausedMs: () => pausedMs,
