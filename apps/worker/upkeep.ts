@@ -7,10 +7,12 @@ import { drainOne, type OutboxMessage } from '../../store/outbox.js';
 import { listProjects, listResources } from '../../store/resources.js';
 import { endRun, runningRuns } from '../../store/training.js';
 import { syncCollection } from './collection.js';
+import { flushDue } from './pushes.js';
 import { syncMonitor, type UpkeepDependencies } from './schedules.js';
 
 const drainEveryMs = 500;
 const reconcileEveryMs = 60_000;
+const flushEveryMs = 15_000;
 
 /** Drains the outbox, and from time to time compares what should be (PostgreSQL) with what is (Temporal). */
 export function keepUp(dependencies: UpkeepDependencies): { stop(): Promise<void> } {
@@ -24,6 +26,7 @@ export function keepUp(dependencies: UpkeepDependencies): { stop(): Promise<void
   const running = [
     loop(drainEveryMs, 'the outbox', () => drain(dependencies)),
     loop(reconcileEveryMs, 'reconciling', () => reconcile(dependencies)),
+    loop(flushEveryMs, 'flushing what was pushed', () => flushDue(dependencies)),
   ];
   return {
     async stop() {
