@@ -2,6 +2,7 @@ import type { Found, MaterializeView, PlannedWindow, ReadQuarantine, Window } fr
 import type { Instant, ProjectName } from '../domain/ids.js';
 import type { TableSchema } from '../domain/tables.js';
 import { whileUnchanged } from '../lake/sources/index.js';
+import { completeTable, type Answering } from '../store/completeness.js';
 import { tableState, touchHeads, windowHeads } from '../store/snapshots.js';
 import type { Dependencies } from './dependencies.js';
 import { beating } from './heartbeat.js';
@@ -41,6 +42,10 @@ export const featureActivities = (dependencies: FeatureDependencies) => ({
 
   /** Reads only, at most as many rows and bytes as an answer may have. */
   readQuarantine: (input: ReadQuarantine) => readQuarantine(dependencies, input),
+
+  /** Lets the view's plain name mean this revision once it has all that the one before has; a repeat changes nothing. */
+  completeTable: ({ project, view, revision }: MaterializeView): Promise<Answering> =>
+    completeTable(dependencies.db, { project, schema: 'features', name: view, revision }),
 
   /** Reads only. */
   tableState: (table: { project: ProjectName; schema: TableSchema; name: string; revision: number }) =>

@@ -5,7 +5,7 @@ import type { Instant, ProjectName } from '../domain/ids.js';
 import { instant } from '../domain/instants.js';
 import { sha256 } from '../domain/json.js';
 import type { PinnedTable, TableColumn, TableFile, TableReader, TableSchema } from '../domain/tables.js';
-import { only, type Database } from './db.js';
+import { only, type Database, type Queries } from './db.js';
 import { leaseSnapshot, promiseSnapshots } from './leases.js';
 import { requireProject } from './resources.js';
 import { snapshotAt } from './time-travel.js';
@@ -134,9 +134,15 @@ function fewerFiles(files: readonly PinnedFile[], compactions: readonly Compacti
 }
 
 const selectTables = `t.name, t.schema, t.revision, t.snapshot, t.columns FROM lake_tables t
-  LEFT JOIN resources r ON t.schema = 'features' AND (r.project, r.kind, r.name) = (t.project, 'FeatureView', t.name)`;
+  LEFT JOIN resources r ON t.schema IN ('features', 'quarantine') AND (r.project, r.kind, r.name) = (t.project, 'FeatureView', t.name)
+  LEFT JOIN revisions v ON (v.project, v.kind, v.name, v.revision) = (r.project, r.kind, r.name, t.revision)`;
 
-/** A feature view's plain name means its active revision, that of predictions the newest; datasets have one revision. */
+/**
+ * Which revision answers to a plain name. Of a feature view the active one, once it is complete; until then the last active
+ * one that is: a new revision is backfilled window by window, and readers should not see it half. Of predictions the newest.
+ */
+export const answersFirst = `t.complete_at IS NOT NULL DESC, (t.revision = r.active) DESC NULLS LAST, v.activated_at DESC NULLS LAST, t.revision DESC`;
+
 async function find(
   db: Database,
   project: ProjectName,
@@ -148,7 +154,7 @@ async function find(
   const [row] = await db.query<TableRow>(
     `SELECT ${selectTables}
      WHERE t.project = $1 AND t.schema = $2 AND t.name = $3 AND ($4::int IS NULL OR t.revision = $4) AND t.snapshot > 0
-     ORDER BY (t.revision = r.active) DESC NULLS LAST, t.revision DESC LIMIT 1`,
+     ORDER BY ${answersFirst} LIMIT 1`,
     [project, schema, name, revision ?? null],
   );
   if (row) return row;
@@ -163,10 +169,19 @@ async function list(db: Database, project: ProjectName, schema?: TableSchema): P
   const rows = await db.query<TableRow>(
     `SELECT DISTINCT ON (t.schema, t.name) ${selectTables}
      WHERE t.project = $1 AND ($2::text IS NULL OR t.schema = $2) AND t.snapshot > 0
-     ORDER BY t.schema, t.name, (t.revision = r.active) DESC NULLS LAST, t.revision DESC`,
+     ORDER BY t.schema, t.name, ${answersFirst}`,
     [project, schema ?? null],
   );
   return Promise.all(rows.map((row) => pin(db, project, row, row.snapshot)));
+}
+
+/** The revision of a feature view that answers to its plain name; null while none has rows. */
+export async function answeringRevision(db: Queries, project: ProjectName, view: string): Promise<number | null> {
+  const [row] = await db.query<TableRow>(
+    `SELECT ${selectTables} WHERE t.project = $1 AND t.schema = 'features' AND t.name = $2 AND t.snapshot > 0 ORDER BY ${answersFirst} LIMIT 1`,
+    [project, view],
+  );
+  return row?.revision ?? null;
 }
 
 /** The newest revision of a table, 1 while it has none. */

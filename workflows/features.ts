@@ -58,8 +58,12 @@ export async function materializeView(input: MaterializeView): Promise<Materiali
     const { snapshot } = await safe.tableState({ project, schema: 'features', name: view, revision });
     if (tally.committed > 0) await publishCommitted(input);
     if (tally.refused > 0) throw refusal(tally, total);
+    const answering = total === 0 ? null : await safe.completeTable({ ...input, carried: undefined });
     const aside = tally.quarantined > 0 ? `, ${tally.quarantined} rows quarantined` : '';
-    const detail = `${tally.committed} of ${total} windows committed${aside}, snapshot ${snapshot}`;
+    const older = answering?.lacks
+      ? `; revision ${answering.revision} answers until ${answering.lacks.start.slice(0, 10)} to ${answering.lacks.end.slice(0, 10)} is materialized`
+      : '';
+    const detail = `${tally.committed} of ${total} windows committed${aside}, snapshot ${snapshot}${older}`;
     reporter.stage('done', detail, total, total);
     const { committed, rows, bytes, quarantined, found } = tally;
     const unchanged = found.current + found.untouched;

@@ -8,6 +8,7 @@ import type { Revision } from '../../domain/resources.js';
 import type { Database } from '../../store/db.js';
 import { getResource, listResources } from '../../store/resources.js';
 import { ledger, tableSummary, type TableRef } from '../../store/snapshots.js';
+import { answeringRevision } from '../../store/tables.js';
 import { pageOf, pageOfAll, PageQuery } from './paging.js';
 import { Caller } from './principal.js';
 import { inProject } from './project.js';
@@ -108,6 +109,7 @@ export class FeaturesController {
   private async describe(project: ProjectName, view: Revision) {
     const { snapshot, windows, rows, bytes, start, end } = await tableSummary(this.db, tableOf(project, view));
     const materialized = { snapshot, windows, rows, bytes, start, end };
-    return { ...view, materialized, flight: [project, 'features', view.name] };
+    const answers = await answeringRevision(this.db, project, view.name);
+    return { ...view, materialized, answers, flight: [project, 'features', view.name] };
   }
 }

@@ -3,6 +3,9 @@ ALTER TABLE revisions ADD COLUMN pins jsonb;
 -- When the revision last became the active one: names resolve to the last that was and has data.
 ALTER TABLE revisions ADD COLUMN activated_at timestamptz NOT NULL DEFAULT clock_timestamp();
 
+-- When the table first held all that the revision which answered until then does: from then on it answers to the plain name.
+ALTER TABLE lake_tables ADD COLUMN complete_at timestamptz;
+
 -- What the expectations said when a window was last computed, whether it was committed or refused.
 CREATE TABLE expectation_results (
   project text NOT NULL REFERENCES projects,

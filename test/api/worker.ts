@@ -59,6 +59,7 @@ export function standIns(db: Database) {
       return { committed: 2, rows: 20, bytes: 200, quarantined: 0, refused: [] };
     },
     recordControl: async () => undefined,
+    completeTable: async () => ({ revision: 1, lacks: null }),
     tableState: async () => ({ snapshot: 2, windows: 3 }),
     isShownOnline: async () => false,
     async openRun(input: TrainModel) {
