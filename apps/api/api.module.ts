@@ -8,6 +8,7 @@ import { ErasuresController } from './erasures.controller.js';
 import { ExplainController } from './explain.controller.js';
 import { FeastJobsController } from './feast-jobs.controller.js';
 import { FeastMaterialize } from './feast-materialize.js';
+import { FeastRegistry } from './feast-registry.js';
 import { FeastController } from './feast.controller.js';
 import { FeaturesController } from './features.controller.js';
 import { HealthController } from './health.controller.js';
@@ -22,6 +23,7 @@ import { ProblemFilter } from './problem.filter.js';
 import { ProjectGuard } from './project.js';
 import { ProjectsController } from './projects.controller.js';
 import { QualityController } from './quality.controller.js';
+import { RefreshController } from './refresh.controller.js';
 import { ResourcesController } from './resources.controller.js';
 import { SchemaPipe } from './schema.pipe.js';
 import { SnapshotsController } from './snapshots.controller.js';
@@ -52,6 +54,7 @@ export class ApiModule {
         QualityController,
         SnapshotsController,
         ErasuresController,
+        RefreshController,
         FeastController,
         FeastJobsController,
         ExplainController,
@@ -72,6 +75,7 @@ export class ApiModule {
         OnlineReader,
         Streams,
         FeastMaterialize,
+        FeastRegistry,
         { provide: APP_GUARD, useClass: ProjectGuard },
         { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
         { provide: APP_PIPE, useClass: SchemaPipe },

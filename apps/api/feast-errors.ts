@@ -65,3 +65,10 @@ const encoded = (module: string, name: string, message: string): string =>
 
 /** What the caller got wrong, in Feast's own words. */
 export const mistake = (message: string): DomainError => new DomainError('request_invalid', message);
+
+/** The same for OpenAPI. */
+export const feastErrors = {
+  description:
+    'An error: a JSON string that holds { module, class, message } as JSON, or { detail } of a malformed body.',
+  content: { 'application/json': { schema: { oneOf: [{ type: 'string' }, { type: 'object' }] } } },
+};

@@ -1,18 +1,16 @@
-import { Body, Controller, HttpCode, Inject, Post, Query, Req, Res } from '@nestjs/common';
-import { ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Body, Controller, HttpCode, Post, Query, Req, Res } from '@nestjs/common';
+import { ApiDefaultResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Instant } from '../../domain/ids.js';
 import { fromDate, instant } from '../../domain/instants.js';
 import type { Principal } from '../../domain/principal.js';
 import type { Revision } from '../../domain/resources.js';
-import type { Database } from '../../store/db.js';
-import { mistake } from './feast-errors.js';
+import { feastErrors, mistake } from './feast-errors.js';
 import { FeastMaterialize, type Materialization, type StartedView } from './feast-materialize.js';
 import { FeastRegistry, unknown } from './feast-registry.js';
 import { Caller } from './principal.js';
 import { projectOf } from './project.js';
-import { DATABASE } from './tokens.js';
 
 const common = {
   feature_views: z.array(z.string()).max(1_000).nullish().describe('Default: all.'),
@@ -45,16 +43,13 @@ const workflowsHeader = 'eider-workflows';
 
 /** Feast's materialize: each call is a workflow a view, which goes on whatever becomes of the caller, or of us. */
 @ApiTags('feast')
+@ApiDefaultResponse(feastErrors)
 @Controller(['', 'projects/:project'])
 export class FeastJobsController {
-  private readonly registry: FeastRegistry;
-
   constructor(
-    @Inject(DATABASE) db: Database,
+    private readonly registry: FeastRegistry,
     private readonly jobs: FeastMaterialize,
-  ) {
-    this.registry = new FeastRegistry(db);
-  }
+  ) {}
 
   @Post('materialize')
   @HttpCode(200)

@@ -1,3 +1,4 @@
+import { Inject, Injectable } from '@nestjs/common';
 import { DomainError } from '../../domain/errors.js';
 import type { ProjectName } from '../../domain/ids.js';
 import type { Join } from '../../domain/names.js';
@@ -5,6 +6,7 @@ import type { Revision } from '../../domain/resources.js';
 import type { Database } from '../../store/db.js';
 import { listResources } from '../../store/resources.js';
 import { mistake } from './feast-errors.js';
+import { DATABASE } from './tokens.js';
 
 /** What a project declares, as Feast's server looks at its registry: by name, and a second old at most. */
 export interface Declared {
@@ -17,10 +19,11 @@ export interface Declared {
 const freshMs = 1_000;
 const projectsMax = 1_000;
 
+@Injectable()
 export class FeastRegistry {
   private readonly known = new Map<ProjectName, { until: number; declared: Promise<Declared> }>();
 
-  constructor(private readonly db: Database) {}
+  constructor(@Inject(DATABASE) private readonly db: Database) {}
 
   async of(project: ProjectName): Promise<Declared> {
     const found = this.known.get(project);

@@ -1,5 +1,5 @@
 import { Body, Controller, Get, Header, HttpCode, Inject, Post, Req, Res } from '@nestjs/common';
-import { ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiDefaultResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
@@ -13,7 +13,7 @@ import type { Database } from '../../store/db.js';
 import { pushRows } from '../../store/pushes.js';
 import { requireProject } from '../../store/resources.js';
 import { answerText, keyColumns } from './feast-answers.js';
-import { mistake } from './feast-errors.js';
+import { feastErrors, mistake } from './feast-errors.js';
 import { FeastRegistry, selectionOf, type Declared } from './feast-registry.js';
 import { rowsOf, type DataFrame } from './feast-rows.js';
 import { OnlineReader } from './online-reader.js';
@@ -57,15 +57,14 @@ type WriteToOnlineStore = z.infer<typeof WriteToOnlineStore>;
 
 /** The routes of Feast's own feature server: its unmodified client reads and writes here (docs/feast.md). */
 @ApiTags('feast')
+@ApiDefaultResponse(feastErrors)
 @Controller(['', 'projects/:project'])
 export class FeastController {
-  private readonly registry: FeastRegistry;
-  private readonly reader: OnlineReader;
-
-  constructor(@Inject(DATABASE) private readonly db: Database) {
-    this.registry = new FeastRegistry(db);
-    this.reader = new OnlineReader(db);
-  }
+  constructor(
+    @Inject(DATABASE) private readonly db: Database,
+    private readonly registry: FeastRegistry,
+    private readonly reader: OnlineReader,
+  ) {}
 
   @Post('get-online-features')
   @HttpCode(200)

@@ -13,6 +13,7 @@ import { registerInspect } from './commands/inspect.js';
 import { registerLabels } from './commands/labels.js';
 import { registerOnline } from './commands/online.js';
 import { registerPrepare } from './commands/prepare.js';
+import { registerRefresh } from './commands/refresh.js';
 import { registerResources } from './commands/resources.js';
 import { registerSnapshots } from './commands/snapshots.js';
 import { registerWork } from './commands/work.js';
@@ -29,6 +30,7 @@ const registrations: readonly ((program: Command) => void)[] = [
   registerDatasets,
   registerSnapshots,
   registerOnline,
+  registerRefresh,
   registerErasure,
   registerLabels,
   registerControl,
