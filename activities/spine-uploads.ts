@@ -38,7 +38,11 @@ async function take(
   if (sha256 !== spine) throw new DomainError('spine_unknown', `The bytes of the upload ${spine} are gone.`, { spine });
   await engine.session(async (session) => {
     const began = performance.now();
-    await readArrow(session, 'uploaded_spine', path, form);
+    await readArrow(session, 'uploaded_spine', path, form).catch(async (error: unknown) => {
+      // What is no table will not become one; after any other failure the step finds the bytes again.
+      if (isDomainError(error) && !error.row.retry) await artifacts.remove(uploadKey(spine));
+      throw error;
+    });
     const columns = await describe(session, 'uploaded_spine');
     const writer = { session, objects: lake, relation: 'uploaded_spine', columns, orderBy: [], folder: `${project}/datasets/${name}` }; // prettier-ignore
     const { prefixHash: _, ...file } = await writeFile(writer, '', 'rows');
