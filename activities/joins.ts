@@ -13,6 +13,7 @@ import { shapeOf } from '../store/online-shapes.js';
 import { getResource } from '../store/resources.js';
 import { isDistinct, windowHeads } from '../store/snapshots.js';
 import { tables } from '../store/tables.js';
+import { windowsAt } from '../store/time-travel.js';
 import { requireCovered } from './coverage.js';
 import type { Dependencies } from './dependencies.js';
 import { stagedView } from './staged-rows.js';
@@ -40,6 +41,8 @@ export interface JoinOptions {
   readonly range: Window | null;
   /** By view, all that are joined: those states are read, and their coverage was checked when they were first. */
   readonly pins?: Readonly<Record<string, ViewPin>>;
+  /** Without pins: the snapshots that were the newest at this instant of commit time, without what only waited then. */
+  readonly committedBy?: Instant;
 }
 
 export interface ResolvedJoins {
@@ -72,7 +75,12 @@ export async function resolveJoins(
   const mode = options.mode ?? 'known_at';
   const named = new Map(columns.map(({ feature, column }) => [feature, column]));
   const resolved = asked.map((one) => resolve(one, states.get(one.view) as ViewState, mode, named));
-  return { views: resolved.map(({ view }) => view), pinned: resolved.map(({ pinned }) => pinned), columns, joins };
+  return {
+    views: resolved.map(({ view }) => ({ ...view, range: options.range })),
+    pinned: resolved.map(({ pinned }) => pinned),
+    columns,
+    joins,
+  };
 }
 
 async function withService(
@@ -109,7 +117,7 @@ async function stateOf(
   session: Session,
   project: ProjectName,
   name: string,
-  { range, pins }: JoinOptions,
+  { range, pins, committedBy }: JoinOptions,
 ): Promise<ViewState> {
   const { db } = dependencies;
   const pin = pins?.[name];
@@ -117,12 +125,16 @@ async function stateOf(
   const view = await getResource(db, project, 'FeatureView', name, pin?.revision);
   const { revision } = view;
   const ref = { project, schema: 'features' as const, name, revision };
+  const then = committedBy === undefined ? '' : `@t${committedBy}`;
   const table = pin
     ? await tables(db).at(project, 'features', name, revision, pin.snapshot)
-    : await newest(tables(db).resolve(project, 'features', `${name}@r${revision}`), view);
-  if (!pin && range) requireCovered(view, await windowHeads(db, ref, { start: beginning, end: range.end }), range);
+    : await newest(tables(db).resolve(project, 'features', `${name}@r${revision}${then}`), view);
+  if (!pin && range) {
+    const windows = then ? windowsAt(db, ref, table.snapshot) : windowHeads(db, ref, { start: beginning, end: range.end }); // prettier-ignore
+    requireCovered(view, await windows, range);
+  }
   const shape = await shapeOf(db, project, view);
-  const { relation, sequence } = await stagedView(dependencies, session, table, shape, pin ? pin.sequence : 'newest');
+  const { relation, sequence } = await stagedView(dependencies, session, table, shape, pin ? pin.sequence : then ? null : 'newest'); // prettier-ignore
   return {
     ...{ view, table, keys: shape.keys, relation, sequence },
     distinct: sequence === null && (await isDistinct(db, ref, table.snapshot)),

@@ -8,6 +8,7 @@ import { spineLimits } from '../domain/spines.js';
 import { splitColumn } from '../domain/splits.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
 import { pointInTimeJoin, type JoinView } from '../lake/point-in-time.js';
+import { requireFit } from '../lake/spine-fit.js';
 import { describe, whileUnchanged, type PinnedSource as SourceInOneState, type Source } from '../lake/sources/index.js';
 import { rangeOfRows } from './coverage.js';
 import type { Dependencies } from './dependencies.js';
@@ -98,6 +99,7 @@ export async function joinFeatures(
   const spine = (await describe(session, rows)).filter(({ name }) => name !== rowNumber);
   const features = joined.columns.map(({ column }) => column);
   requireDistinct([...spine.map(({ name }) => name), ...features, ...(spec.split ? [splitColumn] : [])]);
+  requireFit(spine, eventTime, views);
   const numbered = pointInTimeJoin(rows, eventTime, views);
   const columns = (await describe(session, numbered)).filter(({ name }) => name !== rowNumber);
   return {

@@ -1,4 +1,5 @@
 import { DomainError } from '../domain/errors.js';
+import type { Window } from '../domain/features.js';
 import type { Instant } from '../domain/ids.js';
 import { only, type Database } from './db.js';
 import { tableId, type TableRef } from './snapshots.js';
@@ -28,3 +29,10 @@ export async function snapshotAt(db: Database, table: TableRef, at: Instant): Pr
     throw new DomainError('snapshot_unknown', `${tableId(table)} had no snapshot at ${at}. ${since}`, { at });
   });
 }
+
+/** The windows that the table's sources had been computed for when it had this snapshot. */
+export const windowsAt = (db: Database, table: TableRef, snapshot: number): Promise<Window[]> =>
+  db.query<Window & Record<string, unknown>>(
+    `SELECT DISTINCT window_start AS start, window_end AS "end" FROM commits WHERE ${tableWhere} AND snapshot <= $5 AND lane = 'sources' ORDER BY 1`,
+    [...tableValues(table), snapshot],
+  );

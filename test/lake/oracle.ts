@@ -1,49 +1,68 @@
-/** The rules of a point-in-time join, one row and one view at a time: what every spine row must be answered. */
+import type { JoinMode } from '../../domain/point-in-time.js';
+
+/** The rules of docs/point-in-time.md, one row and one view at a time: what every spine row must be answered. */
+
+export type Keys = readonly [number | null, string | null];
 
 export interface FeatureRow {
-  readonly keys: readonly [number | null, string | null];
+  readonly keys: Keys;
   /** Microseconds, here and below. */
   readonly at: number | null;
   readonly known: number | null;
   readonly value: number | null;
+  readonly other: number | null;
 }
 
 export interface SpineRow {
-  readonly keys: readonly [number | null, string | null];
+  readonly keys: Keys;
+  /** What a renamed join compares the keys with. */
+  readonly elsewhere: Keys;
   readonly at: number | null;
   readonly passed: string | null;
 }
 
 export interface OracleView {
-  /** The first of the keys, or both. */
+  /** None of the keys, the first, or both. */
   readonly keyCount: number;
+  readonly renamed: boolean;
   readonly bitemporal: boolean;
+  readonly mode: JoinMode;
   readonly ttlMicros: number | null;
   readonly rows: readonly FeatureRow[];
   readonly distinct?: boolean;
 }
 
-export function answer(asked: SpineRow, view: OracleView): number | null {
-  if (asked.at === null) return null;
-  let best: { at: number; known: number; value: number | null } | null = null;
+/** The row that answers, if any: of all that may, the greatest. */
+export function answer(asked: SpineRow, view: OracleView): FeatureRow | null {
+  const at = asked.at;
+  if (at === null) return null;
+  const keys = (view.renamed ? asked.elsewhere : asked.keys).slice(0, view.keyCount);
+  let best: FeatureRow | null = null;
   for (const row of view.rows) {
-    const keys = row.keys.slice(0, view.keyCount);
-    if (keys.some((key, at) => key === null || key !== asked.keys[at])) continue;
-    if (row.at === null || row.at > asked.at) continue;
-    const known = view.bitemporal ? (row.known ?? row.at) : row.at;
-    if (known > asked.at) continue;
-    const candidate = { at: row.at, known, value: row.value };
-    if (best === null || isGreater(candidate, best)) best = candidate;
+    if (keys.some((key, place) => key === null || key !== row.keys[place])) continue;
+    if (row.at === null || row.at > at) continue;
+    if (view.mode === 'known_at' && knownAt(row, view) > at) continue;
+    if (best === null || isGreater(order(row, view), order(best, view))) best = row;
   }
-  if (best === null) return null;
-  return view.ttlMicros !== null && asked.at - best.at > view.ttlMicros ? null : best.value;
+  if (best === null || isTooOld(at - (best.at as number), view)) return null;
+  return best;
 }
 
-type Candidate = { at: number; known: number; value: number | null };
+const knownAt = (row: FeatureRow, { bitemporal }: OracleView): number =>
+  (bitemporal ? (row.known ?? row.at) : row.at) as number;
 
-/** By event time, then known-at, then content, where NULL is the greatest. */
-function isGreater(one: Candidate, other: Candidate): boolean {
-  if (one.at !== other.at) return one.at > other.at;
-  if (one.known !== other.known) return one.known > other.known;
-  return (one.value ?? Infinity) > (other.value ?? Infinity);
+function isTooOld(ageMicros: number, { mode, ttlMicros }: OracleView): boolean {
+  if (ttlMicros === null) return false;
+  if (mode !== 'feast') return ageMicros > ttlMicros;
+  const seconds = Math.trunc(ttlMicros / 1_000_000);
+  return seconds > 0 && ageMicros > seconds * 1_000_000;
+}
+
+/** By event time, then known-at, then content in the features' order, where NULL is the greatest. */
+const order = (row: FeatureRow, view: OracleView): number[] =>
+  [row.at, knownAt(row, view), row.value, row.other].map((part) => part ?? Infinity);
+
+function isGreater(one: readonly number[], other: readonly number[]): boolean {
+  const place = one.findIndex((part, at) => part !== other[at]);
+  return place >= 0 && (one[place] as number) > (other[place] as number);
 }

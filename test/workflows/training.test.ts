@@ -128,8 +128,7 @@ describe('training sets', () => {
       const micros = (text: string) => toMicros(`${text.replace(' ', 'T')}${text.includes('.') ? '' : '.'}`.padEnd(26, '0') as Instant); // prettier-ignore
       const view = {
         ...{
-          keyCount: 2,
-          bitemporal: false,
+          ...{ keyCount: 2, renamed: false, bitemporal: false, mode: 'known_at' as const },
           ttlMicros: Number(ttl.slice(0, -1)) * (ttl.endsWith('d') ? 86_400e6 : 3_600e6),
         },
         rows: features.map(({ place, event_time: at, mean }): FeatureRow => ({
@@ -137,11 +136,13 @@ describe('training sets', () => {
           at: micros(at),
           known: null,
           value: mean,
+          other: null,
         })),
       };
-      const expected = rows.map(({ asked, place }) =>
-        answer({ keys: [0, place], at: micros(asked), passed: null }, view),
-      );
+      const expected = rows.map(({ asked, place }) => {
+        const keys = [0, place] as const;
+        return answer({ keys, elsewhere: keys, at: micros(asked), passed: null }, view)?.value ?? null;
+      });
       expect(rows.map((row) => row.place_day__mean)).toEqual(expected);
       expect(expected.some((value) => value !== null)).toBe(true);
     },

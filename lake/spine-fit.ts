@@ -1,0 +1,38 @@
+import { DomainError } from '../domain/errors.js';
+import type { Column } from '../domain/features.js';
+import type { JoinView } from './point-in-time.js';
+
+/**
+ * Throws `join_invalid` when the spine lacks a column that a view's keys are compared with, or has it in a type whose values
+ * cannot equal the key's, or when its instants are none: in the words of resources, before DuckDB says it in its own.
+ */
+export function requireFit(spine: readonly Column[], eventTime: string, views: readonly JoinView[]): void {
+  const find = (name: string) => spine.find((column) => column.name.toLowerCase() === name.toLowerCase());
+  const listed = spine.map(({ name }) => name).join(', ');
+  const at = find(eventTime);
+  if (!at || familyOf(at.type) !== 'instant')
+    throw new DomainError(
+      'join_invalid',
+      at
+        ? `The spine's event time "${eventTime}" is ${at.type}; it must be a TIMESTAMP.`
+        : `The spine has no column "${eventTime}" for its event time; it has ${listed}.`,
+      { column: eventTime },
+    );
+  for (const { name, keys } of views)
+    for (const key of keys) {
+      const data = { join: name, key: key.column, column: key.spine };
+      const compared = `key "${key.column}" of "${name}" is compared with`;
+      const column = find(key.spine);
+      if (!column)
+        throw new DomainError('join_invalid', `The spine has no column "${key.spine}", which ${compared}; it has ${listed}.`, data); // prettier-ignore
+      if (familyOf(column.type) !== familyOf(key.type))
+        throw new DomainError('join_invalid', `The spine's "${key.spine}" is ${column.type}, but ${compared} it and is ${key.type}: cast it in the spine.`, data); // prettier-ignore
+    }
+}
+
+/** Values of one family can be equal; DuckDB would cast across families, and fail at the first row that does not cast. */
+function familyOf(type: string): string {
+  if (/^(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\))$/.test(type)) return 'number';
+  if (type === 'DATE' || type.startsWith('TIMESTAMP')) return 'instant';
+  return type === 'VARCHAR' || type.startsWith('ENUM') ? 'text' : type;
+}
