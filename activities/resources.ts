@@ -184,6 +184,10 @@ async function checkView(
     columns,
     viewColumns(spec, keys).map(({ name }) => ({ name, purpose: purposes.get(name) ?? 'the feature' })),
   );
+  const names = viewColumns(spec, keys).map(({ name }) => name);
+  const twice = names.filter((name, at) => names.indexOf(name) !== at);
+  if (twice.length > 0)
+    throw new DomainError('resource_invalid', `${twice.join(', ')} is more than one of key, event time, known-at and feature.`, { twice }); // prettier-ignore
   await checkExpectations(session, spec, viewColumns(spec, keys));
 }
 
