@@ -3,7 +3,9 @@ import type { DatasetManifest, RecreatedDataset, VerifiedDataset } from '../../d
 import { DatasetSpec } from '../../domain/datasets.js';
 import { workflowIds, type ProjectName } from '../../domain/ids.js';
 import { Resource } from '../../domain/resources.js';
+import { anonymous } from '../../domain/principal.js';
 import { filesOfTrainingSet, getTrainingSet, listChecks } from '../../store/datasets.js';
+import { putLabels } from '../../store/labels.js';
 import { dayOf, eventResources, eventsSql } from '../support/events.js';
 import { withWorld, type World } from '../support/world.js';
 
@@ -138,4 +140,35 @@ describe('recreate', () => {
       reasons: [`features/place_day@r1@s${view?.snapshot} lost its file ${lost?.key}.`],
     });
   });
+});
+
+test('a Model’s training set is one like any other: verified, made again, and its uploaded labels with it', async () => {
+  const label = (id: number, value: boolean, known: number) => ({ key: { id }, label: value, knownAt: dayOf(known) });
+  await putLabels(world.db, project, { model: 'risk' }, [label(10, true, 2), label(11, false, 2)], anonymous);
+  const asOf = dayOf(9);
+  const input = { project, model: 'risk', revision: 1, asOf, principal: 'ann' };
+  const { name } = await world.run('buildTrainingSet', workflowIds.trainingSet(project, 'risk', 1, asOf), input);
+  set = await getTrainingSet(world.db, project, name);
+  expect(set).toMatchObject({ model: 'risk', labels: { used: 2 }, cuts: [{ name: 'test', from: dayOf(6) }] });
+  // What is uploaded later for the same instant counts for later sets alone.
+  await putLabels(world.db, project, { model: 'risk' }, [label(10, false, 2), label(12, true, 1)], anonymous);
+  expect((await verify()).verdict).toBe('intact');
+  expect(await recreate()).toMatchObject({ verdict: 'same', spine: 'read' });
+});
+
+test('a Model may be divided otherwise than by its last days', async () => {
+  const resources = eventResources({ path: `${world.home}/data/${project}.parquet`, endpoint: false });
+  const declared = resources.find(({ kind }) => kind === 'Model') as Extract<Resource, { kind: 'Model' }>;
+  const { holdout: _holdout, ...spec } = declared.spec;
+  const split = { by: 'group', columns: ['place'], parts: [{ name: 'train', share: 0.5 }, { name: 'test', share: 0.5 }], seed: 1 }; // prettier-ignore
+  expect(Resource.safeParse({ ...declared, spec: { ...declared.spec, split } }).success).toBe(false);
+  await world.apply([Resource.parse({ ...declared, spec: { ...spec, split } })], project);
+  const asOf = dayOf(9);
+  const input = { project, model: 'risk', revision: 2, asOf, principal: 'ann' };
+  const { name } = await world.run('buildTrainingSet', workflowIds.trainingSet(project, 'risk', 2, asOf), input);
+  const { rows, cuts } = await getTrainingSet(world.db, project, name);
+  expect([Object.keys(rows).sort(), cuts]).toEqual([['test', 'train'], []]);
+  const [kept] = await filesOfTrainingSet(world.db, project, name);
+  const divided = await world.query<{ parts: number }>(`SELECT count(DISTINCT split)::INTEGER AS parts FROM read_parquet('${world.lake.path(kept?.key ?? '')}') GROUP BY place`); // prettier-ignore
+  expect(divided.every(({ parts }) => parts === 1)).toBe(true);
 });
