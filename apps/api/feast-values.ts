@@ -41,7 +41,13 @@ export function feastJson(type: string, value: OnlineValue): string {
   if (isTime(type) && typeof value === 'string') return String(secondsOf(value));
   // Digits that a number of JavaScript does not hold.
   if (wholeTypes.has(type) && typeof value === 'string') return value;
-  return JSON.stringify(value);
+  return (type === 'DOUBLE' || type === 'FLOAT') && typeof value === 'number' ? floatJson(value) : JSON.stringify(value);
+}
+
+/** As Python writes it: the client takes 5 for a whole number and 5.0 for a float. */
+function floatJson(value: number): string {
+  const text = Object.is(value, -0) ? '-0' : String(value);
+  return /[.e]/.test(text) ? text : `${text}.0`;
 }
 
 function secondsOf(time: string): number {
