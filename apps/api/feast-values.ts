@@ -41,7 +41,9 @@ export function feastJson(type: string, value: OnlineValue): string {
   if (isTime(type) && typeof value === 'string') return String(secondsOf(value));
   // Digits that a number of JavaScript does not hold.
   if (wholeTypes.has(type) && typeof value === 'string') return value;
-  return (type === 'DOUBLE' || type === 'FLOAT') && typeof value === 'number' ? floatJson(value) : JSON.stringify(value);
+  return (type === 'DOUBLE' || type === 'FLOAT') && typeof value === 'number'
+    ? floatJson(value)
+    : JSON.stringify(value);
 }
 
 /** As Python writes it: the client takes 5 for a whole number and 5.0 for a float. */
