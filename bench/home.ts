@@ -14,6 +14,8 @@ const memoryLimit = '2500MB';
 
 export interface BenchHome {
   readonly api: DemoApi;
+  /** Where its state lies. */
+  readonly folder: string;
   /** Where the API is. */
   readonly url: string;
   /** Posts, and waits for the workflow that was started. */
@@ -33,7 +35,7 @@ export async function withHome<Result>(name: string, work: (home: BenchHome) => 
   const api = demoApi(new ApiClient({ url: dev.addresses.api, project: defaultProject }));
   try {
     return await work({
-      ...{ api, url: dev.addresses.api },
+      ...{ api, url: dev.addresses.api, folder: home },
       work: async (path, body) => api.result((await api.post<{ workflowId: string }>(path, body)).workflowId),
       peakGiB: (process) => peakGiB(dev, process),
     });

@@ -8,6 +8,7 @@ import { benchEngine, benchFolder, dataFile, say, share } from './data.js';
 import { feastMaterialize, withFeastServer, type FeastView } from './feast.js';
 import { median, type Figure } from './figure.js';
 import { viewOver, withHome, type BenchHome } from './home.js';
+import { lateFigures } from './late.js';
 import { refreshFigures } from './refresh.js';
 import { quantile, runClosedLoop, runLoad, type Latencies } from './serve-load.js';
 
@@ -39,10 +40,13 @@ export async function onlineBench(): Promise<Figure[]> {
   try {
     const ours = await withHome('online', async (home) => {
       for (const shape of Object.values(shapes)) await publish(home, shape, await rowsOf(engine, shape, shape.keys));
-      return { ...(await measured(home.url)), refresh: await refreshFigures(home, engine) };
+      return {
+        ...(await measured(home.url)),
+        more: [...(await refreshFigures(home, engine)), ...(await lateFigures(home, engine))],
+      };
     });
     const theirs = await feastMeasured(engine);
-    return [...figures(ours, theirs), ...ours.refresh];
+    return [...figures(ours, theirs), ...ours.more];
   } finally {
     engine.close();
   }

@@ -12,6 +12,7 @@ export const compiledFolders = [
   'models',
   'programs',
   'store',
+  'test/torture',
   'workflows',
 ];
 /** Read at run time by files that find them beside themselves, as in the source tree. */
