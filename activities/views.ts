@@ -1,6 +1,6 @@
 import { windowsIn, type Column, type Window } from '../domain/features.js';
 import type { Tombstones } from '../domain/erasure.js';
-import { DomainError } from '../domain/errors.js';
+import { DomainError, isDomainError } from '../domain/errors.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import { durationMicros, plusMicros, toMicros } from '../domain/instants.js';
 import { digestOf } from '../domain/json.js';
@@ -10,10 +10,10 @@ import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
 import { deleteErased } from '../lake/erased.js';
 import { typedColumns } from '../lake/expectations.js';
 import {
+  blaming,
   bucketFingerprints,
   pinSource,
   sourceVersion,
-  unreadable,
   versionOfAll,
   windowFingerprint,
   type BucketFingerprints,
@@ -130,30 +130,24 @@ export async function compute(
   const eventTime = quoteName(view.spec.eventTime);
   const list = typedColumns(columns, view.spec.expectations).join(', ');
   const relation = withSources(view.spec.sql, namedSources(parts, range, pinned));
-  try {
-    await session.run(
+  await blaming(session, pinned, () =>
+    session.run(
       `CREATE OR REPLACE TEMP TABLE ${into} AS SELECT ${list} FROM ${relation} WHERE ${eventTime} >= ${timestamp(range.start)} AND ${eventTime} < ${timestamp(range.end)}`,
-    );
-  } catch (error) {
-    throw await blamed(session, parts, range, pinned, error);
-  }
+    ),
+  ).catch((error: unknown) => {
+    throw unbound(parts, error);
+  });
   await deleteErased(session, parts.tombstones, into, parts.keys);
 }
 
-/** A source that cannot be read to its end is at fault, otherwise the SQL is. */
-async function blamed(
-  session: Session,
-  parts: ViewParts,
-  range: Window,
-  pinned: readonly PinnedSource[],
-  error: unknown,
-): Promise<unknown> {
-  for (const one of pinned) {
-    const relation = one.relation(withLookback(parts, range));
-    const broken = await session
-      .run(`SELECT sum(hash(rows)) FROM ${relation} AS rows`)
-      .catch((cause: unknown) => cause);
-    if (broken) return unreadable(one.source, broken);
-  }
-  return error;
+/** The SQL was tried when it was applied: what it names now has gone from its sources since. */
+function unbound({ view, sources }: ViewParts, error: unknown): unknown {
+  if (!isDomainError(error) || error.code !== 'query_failed' || !error.message.startsWith('Binder Error')) return error;
+  const names = sources.map(({ name }) => `"${name}"`).join(', ');
+  return new DomainError(
+    'source_schema_changed',
+    `View "${view.name}" finds no longer what it was declared with in ${names}: ${error.message}`,
+    { view: view.name },
+    { cause: error },
+  );
 }

@@ -23,6 +23,7 @@ export const localFiles: SourceFormat = {
     return {
       source,
       version,
+      files,
       rows,
       relation: (slice) => relationOf(source, rows, slice),
       isUnchanged: async () => (await localFiles.version(source, access).catch(() => null)) === version,

@@ -2,7 +2,8 @@ import type { Window } from '../../domain/features.js';
 import { digestOf } from '../../domain/json.js';
 import { toMicros } from '../../domain/instants.js';
 import { quoteName, type Session } from '../duckdb.js';
-import { unreadable, type PinnedSource } from './source.js';
+import { blaming } from './blame.js';
+import type { PinnedSource } from './source.js';
 
 /** How a view's windows and its lookback cut event time; microseconds. */
 export interface WindowGrid {
@@ -27,15 +28,13 @@ export async function bucketFingerprints(
   const micros = `epoch_us(${quoteName(pinned.source.spec.eventTime)})`;
   const cell = `floor(${micros} / ${windowMicros})::BIGINT`;
   const cut = Math.ceil(lookbackMicros / windowMicros) * windowMicros - lookbackMicros;
-  const rows = await session
-    .rows<{ bucket: number; print: string }>(
+  const rows = await blaming(session, [pinned], () =>
+    session.rows<{ bucket: number; print: string }>(
       `SELECT (2 * ${cell} + (${micros} - ${cell} * ${windowMicros} >= ${cut})::BIGINT)::DOUBLE AS bucket,
          count(*) || '/' || sum(hash(rows)) || '/' || sum(hash('eider', rows)) AS print
        FROM ${pinned.relation(slice)} AS rows GROUP BY 1`,
-    )
-    .catch((error: unknown) => {
-      throw unreadable(pinned.source, error);
-    });
+    ),
+  );
   return new Map(rows.map(({ bucket, print }) => [bucket, print]));
 }
 

@@ -11,6 +11,7 @@ import { postgresTable } from './postgres.js';
 import { s3Files } from './s3.js';
 import { changed, unreadable, type PinnedSource, type Reach, type Source, type SourceFormat } from './source.js';
 
+export { blaming } from './blame.js';
 export * from './fingerprints.js';
 export { sourceFiles } from './files.js';
 export { clearCopies } from './importer.js';

@@ -17,6 +17,8 @@ export interface PinnedSource {
   readonly source: Source;
   /** Equal versions mean equal rows. Null: it cannot tell, and only its rows say whether they changed. */
   readonly version: string | null;
+  /** The files that DuckDB reads where they lie. */
+  readonly files?: readonly string[];
   /** The rows as they lie there, as an SQL relation of the session. */
   readonly rows: string;
   /** The same as SQL of people sees them: with their known-at, and only those of a slice within what was pinned. */
@@ -69,11 +71,11 @@ export const notAllowed = (source: Source): DomainError =>
     { source: source.name },
   );
 
-/** DuckDB's failure while it read this source, said of the source, with the file when DuckDB named one. */
-export function unreadable(source: Source, error: unknown): unknown {
+/** DuckDB's failure while it read this source, said of the source and of the file, which DuckDB does not always name. */
+export function unreadable(source: Source, error: unknown, file?: string): unknown {
   if (!isDomainError(error) || error.code !== 'query_failed') return error;
-  const file = fileOf(error.cause);
-  const where = file === null || error.message.includes(file) ? '' : ` (in ${file})`;
+  const place = file ?? fileOf(error.cause) ?? source.spec.path;
+  const where = place === undefined || error.message.includes(place) ? '' : ` (in ${place})`;
   return new DomainError(
     'source_unreadable',
     `Source "${source.name}": ${error.message}${where}`,
