@@ -3,7 +3,6 @@ import type { Tombstones } from '../domain/erasure.js';
 import { DomainError, isDomainError } from '../domain/errors.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import { durationMicros, plusMicros, toMicros } from '../domain/instants.js';
-import { digestOf } from '../domain/json.js';
 import type { Revision } from '../domain/resources.js';
 import type { SourceAccess } from '../lake/access.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
