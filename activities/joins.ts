@@ -9,6 +9,7 @@ import type { Revision } from '../domain/resources.js';
 import type { PinnedTable } from '../domain/tables.js';
 import type { Session } from '../lake/duckdb.js';
 import { nameFeatures, type JoinView } from '../lake/point-in-time.js';
+import { promiseSnapshots } from '../store/leases.js';
 import { shapeOf } from '../store/online-shapes.js';
 import { getResource } from '../store/resources.js';
 import { isDistinct, windowHeads } from '../store/snapshots.js';
@@ -133,6 +134,7 @@ async function stateOf(
     const windows = then ? windowsAt(db, ref, table.snapshot) : windowHeads(db, ref, { start: beginning, end: range.end }); // prettier-ignore
     requireCovered(view, await windows, range);
   }
+  await promiseSnapshots(db, [table], joinMsMax, 'joins');
   const shape = await shapeOf(db, project, view);
   const { relation, sequence } = await stagedView(dependencies, session, table, shape, pin ? pin.sequence : then ? null : 'newest'); // prettier-ignore
   return {
@@ -140,6 +142,9 @@ async function stateOf(
     distinct: sequence === null && (await isDistinct(db, ref, table.snapshot)),
   };
 }
+
+/** Garbage collection leaves a snapshot alone while it is joined, however short the retention is; longer joins rely on that. */
+const joinMsMax = 6 * 3_600_000;
 
 /** Before any instant that a view may hold. */
 const beginning = '0001-01-01T00:00:00.000000Z' as Instant;

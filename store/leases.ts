@@ -6,12 +6,14 @@ import type { Database, Queries } from './db.js';
 
 export type SnapshotRef = Pick<PinnedTable, 'project' | 'schema' | 'name' | 'revision' | 'snapshot'>;
 
-/** All tickets of a snapshot are one row: the latest promise counts. */
-const ticketHolder = 'tickets';
-
-/** Promises that these snapshots stay readable for so long. Throws `snapshot_collected` when one no longer is. */
-export async function promiseSnapshots(db: Queries, refs: readonly SnapshotRef[], forMs: number): Promise<void> {
-  await insertLeases(db, refs, ticketHolder, forMs);
+/** Promises that these snapshots stay readable for so long; all promises of a kind are one row, and the latest counts. Throws `snapshot_collected` when one no longer is. */
+export async function promiseSnapshots(
+  db: Queries,
+  refs: readonly SnapshotRef[],
+  forMs: number,
+  holder: 'tickets' | 'joins' = 'tickets',
+): Promise<void> {
+  await insertLeases(db, refs, holder, forMs);
 }
 
 /** Holds a snapshot for as long as somebody reads it and says so; a reader that dies is forgotten after `forMs`. */
@@ -49,7 +51,15 @@ async function insertLeases(db: Queries, refs: readonly SnapshotRef[], holder: s
     [rows],
   );
   if (!gone) return;
-  await db.query('DELETE FROM leases WHERE holder = $1 AND holder <> $2', [holder, ticketHolder]);
+  const { project, schema, name, revision, snapshot } = gone;
+  await db.query('DELETE FROM leases WHERE (project, schema, name, revision, snapshot, holder) = ($1,$2,$3,$4,$5,$6)', [
+    project,
+    schema,
+    name,
+    revision,
+    snapshot,
+    holder,
+  ]);
   throw new DomainError(
     'snapshot_collected',
     `Garbage collection removed snapshot ${gone.snapshot} of "${gone.name}".`,
