@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { projectRoot } from '../../../apps/config.js';
 import { searchAttributes, workflowIds, type Instant } from '../../../domain/ids.js';
 import { until } from '../../../programs/waiting.js';
 import { project, viewNames } from './rides.js';
@@ -191,6 +194,18 @@ test('a call that waits begins when what is under way has ended', async () => {
     .getHandle(workflowIds.refresh(project, 'driver_day'))
     .result();
   expect(done).toMatchObject({ end: '2026-03-01T00:00:00.000000Z' });
+});
+
+test('eider refresh starts the same workflow', async () => {
+  const args = ['refresh', 'driver_day', '--project', project, '--end', end, '--wait', '--json'];
+  const env = { ...process.env, EIDER_URL: served.root };
+  const { stdout } = await promisify(execFile)(process.execPath, [join(projectRoot, 'bin', 'eider.js'), ...args], {
+    env,
+  });
+  expect(JSON.parse(stdout)).toMatchObject({
+    workflowId: workflowIds.refresh(project, 'driver_day'),
+    result: { start: '2026-01-01T00:00:00.000000Z', materialized: { committed: 0 }, published: { rows: 1 } },
+  });
 });
 
 test('a materialization that fails says why', async () => {
