@@ -1,0 +1,98 @@
+import { rm } from 'node:fs/promises';
+import { defaultProject as project, workflowIds, type Instant } from '../../domain/ids.js';
+import { Resource } from '../../domain/resources.js';
+import { OnlineReader } from '../../apps/api/online-reader.js';
+import { until } from '../../programs/waiting.js';
+import { withWorld, type World } from '../support/world.js';
+
+/** Refreshing a view: everything that its sources have, found without a watermark, and shown online. */
+
+let world: World;
+let path: string;
+beforeAll(async () => {
+  world = await withWorld();
+}, 120_000);
+afterAll(() => world.close());
+
+const end = '2026-02-01T00:00:00.000000Z' as Instant;
+const view = 'taps';
+const input = { project, view, revision: 1, start: null, end, principal: 'test' };
+const id = workflowIds.refresh(project, view);
+
+async function sourceHas(...rows: (readonly [place: string, at: string, open: number])[]): Promise<void> {
+  const values = rows.map(([place, at, open]) => `('${place}', TIMESTAMP '${at}', ${open}::BIGINT)`).join(', ');
+  const select =
+    rows.length > 0 ? `SELECT * FROM (VALUES ${values})` : `SELECT '' , TIMESTAMP '2026-01-01', 0::BIGINT WHERE false`;
+  path = await world.write('taps.parquet', `SELECT * FROM (${select}) t(place, tapped, open)`);
+}
+
+async function declare(): Promise<void> {
+  const declared = [
+    { kind: 'Source', name: 'taps_file', spec: { path, eventTime: 'tapped' } },
+    { kind: 'Entity', name: 'place', spec: { keys: [{ name: 'place', type: 'VARCHAR' }] } },
+    {
+      kind: 'FeatureView',
+      name: view,
+      spec: {
+        ...{ entity: 'place', sources: ['taps_file'], sql: 'SELECT place, tapped AS event_time, open FROM taps_file' },
+        ...{ lookback: '1d', features: [{ name: 'open', type: 'BIGINT' }] },
+      },
+    },
+  ];
+  await world.apply(declared.map((one) => Resource.parse(one)));
+}
+
+const online = async (...places: string[]) => {
+  const reader = new OnlineReader(world.db);
+  const asked = { features: [`${view}:open`], entities: { place: places }, unpublished: 'empty' } as const;
+  return (await reader.read(project, asked)).columns[0]?.values;
+};
+
+test('sources without a row make nothing, and nothing is online', async () => {
+  await sourceHas();
+  await declare();
+  expect(await world.run('refreshView', id, input)).toEqual({
+    ...{ view, revision: 1, start: null, end, materialized: null, published: null },
+  });
+  expect(await online('a')).toEqual([null]);
+});
+
+test('a first refresh begins with the first row', async () => {
+  await sourceHas(['a', '2026-01-10', 1], ['b', '2026-01-12', 2]);
+  const made = await world.run('refreshView', id, input);
+  expect(made).toMatchObject({ start: '2026-01-10T00:00:00.000000Z', published: { generation: 1, rows: 2 } });
+  expect(made.materialized?.windows).toBe(22);
+  expect(await online('a', 'b')).toEqual([1, 2]);
+});
+
+test('a row that arrives late is found wherever it lies, and only the windows that it reaches are computed', async () => {
+  await sourceHas(['c', '2025-12-30', 3], ['a', '2026-01-10', 1], ['b', '2026-01-12', 2], ['a', '2026-01-20', 9]);
+  const made = await world.run('refreshView', id, input);
+  expect(made.start).toBe('2025-12-30T00:00:00.000000Z');
+  // Eleven days that were never looked at, and the 20th and 21st, which the new row reaches.
+  expect(made.materialized).toMatchObject({ windows: 33, committed: 13 });
+  expect(await online('a', 'b', 'c')).toEqual([9, 2, 3]);
+});
+
+test('rows from the end on are left for another time', async () => {
+  const made = await world.run('refreshView', id, { ...input, end: '2025-12-31T00:00:00.000000Z' as Instant });
+  expect(made.materialized).toMatchObject({ windows: 1, committed: 0 });
+});
+
+test('work that somebody else has under way is waited for, then done', async () => {
+  const start = '2026-01-10T00:00:00.000000Z' as Instant;
+  const range = { project, view, revision: 1, start, end, principal: 'test' };
+  const key = workflowIds.materialize(project, view, 1, start, end);
+  const other = await world.start('materializeView', key, range, 'nobody');
+  const refresh = await world.start('refreshView', id, range);
+  const stage = async () => (await refresh.describe()).searchAttributes['EiderStage']?.[0];
+  expect(await until(async () => (await stage()) === 'materialize', 30_000)).toBe(true);
+  await other.terminate();
+  expect(await refresh.result()).toMatchObject({ materialized: { committed: 0 }, published: { rows: 3 } });
+});
+
+test('when the source is gone the refresh says so, and what is online stays', async () => {
+  await rm(path);
+  expect(await world.failure('refreshView', id, input)).toMatchObject({ code: 'source_missing' });
+  expect(await online('a', 'b', 'c')).toEqual([9, 2, 3]);
+});
