@@ -2,7 +2,10 @@ import { execFile } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { ApiClient } from '../apps/cli/client.js';
+import { demoApi } from '../apps/cli/demo-api.js';
 import { loadConfig } from '../apps/config.js';
+import type { ProjectName } from '../domain/ids.js';
 import { quoteText, type Engine } from '../lake/duckdb.js';
 import { feastPython } from './data.js';
 import type { Figure } from './figure.js';
@@ -12,6 +15,8 @@ interface Recall {
   readonly late: number;
   readonly all: number;
 }
+
+const project = 'late' as ProjectName;
 
 const resourcesOver = (path: string) => [
   { kind: 'Source', name: 'late_trips_file', spec: { path, eventTime: 'event_timestamp', knownAt: 'created' } },
@@ -37,9 +42,17 @@ export async function lateFigures(home: BenchHome, engine: Engine): Promise<Figu
     (session) =>
     session.run(`COPY (SELECT 0::BIGINT AS driver_id, ${at} AS event_timestamp, ${at} AS created, 0::BIGINT AS trips) TO ${quoteText(path)} (FORMAT parquet)`), // prettier-ignore
   );
-  await home.api.post('/apply', { resources: resourcesOver(path) });
+  // Feast's materialize asks for all views of a project: here that is this one.
+  await home.api.post('/projects', { name: project });
+  const api = demoApi(new ApiClient({ url: home.url, project }));
+  await api.post('/apply', { resources: resourcesOver(path) });
   const script = join(loadConfig().projectRoot, 'test', 'clients', 'feast', 'late_data.py');
-  const { stdout } = await promisify(execFile)(await feastPython(), ['-I', script, home.folder, home.url]);
+  const { stdout } = await promisify(execFile)(await feastPython(), [
+    '-I',
+    script,
+    home.folder,
+    `${home.url}/projects/${project}`,
+  ]);
   const { feast, eider } = JSON.parse(stdout) as { feast: Recall; eider: Recall };
   const figure = (name: string, ours: number, peer: number): Figure => ({
     ...{ name, unit: '%', ours: 100 * ours, peer: 100 * peer, judged: 100 * ours },

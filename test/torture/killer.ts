@@ -1,5 +1,6 @@
 import { random } from '../../apps/cli/demo-chaos.js';
 import type { Dev } from '../../apps/cli/dev.js';
+import { signal } from '../../programs/processes.js';
 import { until } from '../../programs/waiting.js';
 
 export const victims = ['worker', 'api', 'postgres'] as const;
@@ -26,10 +27,13 @@ export function planKills(seed: number, kills: number, rounds: number): Kill[] {
 /** `kill -9`; a victim that is being started again is waited for: a kill must hit something. */
 export async function kill(dev: Dev, { name, afterMs }: Kill): Promise<number> {
   const due = performance.now() + afterMs;
-  let pid: number | null = null;
-  const hit = () => performance.now() >= due && (pid = dev.pidOf(name)) !== null;
-  if (!(await until(hit, afterMs + againMaxMs, { everyMs: 10 })) || pid === null)
+  let hit: number | null = null;
+  const tried = () => {
+    const pid = performance.now() >= due ? dev.pidOf(name) : null;
+    if (pid !== null && signal(pid, 'SIGKILL')) hit = pid;
+    return hit !== null;
+  };
+  if (!(await until(tried, afterMs + againMaxMs, { everyMs: 10 })) || hit === null)
     throw new Error(`${name} was not started again.`);
-  process.kill(pid, 'SIGKILL');
-  return pid;
+  return hit;
 }
