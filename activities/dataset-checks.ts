@@ -209,7 +209,7 @@ async function again(
   session: Session,
   manifest: DatasetManifest,
   join: () => Promise<JoinedSpine>,
-): Promise<{ rowHash: string; spineHash: string } | string> {
+): Promise<{ rowHash: string; spineHash: string | null } | string> {
   try {
     const joined = await join();
     const { relation, columns } = divide(joined, manifest.spec, manifest.cuts);

@@ -140,7 +140,7 @@ interface Written {
   readonly joined: JoinedSpine;
   readonly columns: readonly Column[];
   readonly cuts: readonly TimePart[];
-  readonly file: { readonly rowHash: string; readonly prefixHash: string; readonly sha256: string };
+  readonly file: { readonly rowHash: string; readonly prefixHash: string | null; readonly sha256: string };
   readonly counts: Counts;
   readonly path: string;
 }

@@ -27,7 +27,7 @@ export async function writeFile(
   writer: WindowWriter,
   where: string,
   label: string,
-): Promise<{ key: string; rows: number; bytes: number; sha256: string; rowHash: string; prefixHash: string }> {
+): Promise<{ key: string; rows: number; bytes: number; sha256: string; rowHash: string; prefixHash: string | null }> {
   const { session, objects, relation, columns, orderBy, folder, prefix = 0 } = writer;
   const key = `${folder}/${label}/${randomUUID()}.parquet`;
   const path = await objects.stage(key);
@@ -46,10 +46,18 @@ export async function writeFile(
     return { key, ...hashed, ...sealed };
   } catch (error) {
     await objects.remove(key);
-    if (isDomainError(error) && error.code === 'query_failed' && /IO Error|No space|write/i.test(error.message))
-      throw new DomainError('lake_write_failed', error.message, { key }, { cause: error });
-    throw error;
+    throw asWriteFailure(error, key);
   }
+}
+
+const fullCodes = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO']);
+
+/** What DuckDB or the file system says of a disk that takes no more is an error that may pass by itself; any other is left. */
+export function asWriteFailure(error: unknown, what: string): unknown {
+  const { code, message } = error as { code?: string; message?: string };
+  const byDuckDb = isDomainError(error) && error.code === 'query_failed' && /IO Error|No space left|could not write|failed to offload/i.test(error.message); // prettier-ignore
+  if (!byDuckDb && !fullCodes.has(code ?? '')) return error;
+  return new DomainError('lake_write_failed', `${what}: ${message}`, { what }, { cause: error });
 }
 
 /** One window of a relation that may hold many: `[start, end)` of its event time. */
