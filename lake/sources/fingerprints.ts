@@ -41,16 +41,16 @@ export async function bucketFingerprints(
 /** What a window depends on: the definition, and every bucket of the sources from `lookback` before it to its end. */
 export function windowFingerprint(
   definition: string,
-  window: Window,
+  { start, end }: Window,
   { windowMicros, lookbackMicros }: WindowGrid,
   sources: readonly BucketFingerprints[],
 ): string {
-  const last = 2 * (toMicros(window.start) / windowMicros) + 1;
+  const last = 2 * (toMicros(start) / windowMicros) + 1;
   const first = last - 2 * Math.ceil(lookbackMicros / windowMicros);
   const buckets = sources.map((prints) =>
     Array.from({ length: last - first + 1 }, (_, at) => prints.get(first + at) ?? ''),
   );
-  return digestOf({ definition, window, buckets });
+  return digestOf({ definition, window: { start, end }, buckets });
 }
 
 /** What tells the state of what was pinned: the source's version, else its rows themselves. */
