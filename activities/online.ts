@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { activityInfo } from '@temporalio/activity';
 import { DomainError } from '../domain/errors.js';
+import type { Tombstones } from '../domain/erasure.js';
 import { failpoint } from '../domain/failpoints.js';
 import type { ProjectName } from '../domain/ids.js';
 import { fromMicros } from '../domain/instants.js';
@@ -11,6 +12,7 @@ import type { OnlineShape } from '../domain/online.js';
 import type { PublishPlan, PublishView } from '../domain/publishing.js';
 import type { PinnedTable } from '../domain/tables.js';
 import { quoteText, type Session } from '../lake/duckdb.js';
+import { deleteErased } from '../lake/erased.js';
 import { featuresText, keyText, latestRows } from '../lake/online.js';
 import { hashRows } from '../lake/rows.js';
 import { leaseSnapshot } from '../store/leases.js';
@@ -18,6 +20,7 @@ import { dropRetired, flipGeneration, loadGeneration, planGeneration, type Flip 
 import { shapeOf } from '../store/online-shapes.js';
 import { generationById, type Generation } from '../store/online.js';
 import { getResource } from '../store/resources.js';
+import { tombstonesOf } from '../store/tombstones.js';
 import { waitingPushes } from '../store/staged-rows.js';
 import { tableState } from '../store/snapshots.js';
 import { tables } from '../store/tables.js';
@@ -96,7 +99,10 @@ async function load(
       await holding(db, project, generation, () =>
         engine.session(async (session) => {
           const relation = await offlineRows({ db, lake, scratch }, session, project, generation);
-          const rowHash = await writeLatest(session, relation, generation, file);
+          const { spec } = await getResource(db, project, 'FeatureView', generation.view, generation.revision);
+          // An erasure that begins later gives up what is being loaded, and deletes from what was.
+          const tombstones = await tombstonesOf(db, project, spec.entity);
+          const rowHash = await writeLatest(session, relation, generation, tombstones, file);
           await loadGeneration(db, id, rowHash, () => createReadStream(file));
         }, signal),
       );
@@ -138,10 +144,17 @@ const instants = ['eider_event_at', 'eider_known_at'].map((name) => ({ name, typ
 const latest = 'eider_latest';
 
 /** What is online is written to the file as PostgreSQL reads it; returns its row hash. */
-async function writeLatest(session: Session, relation: string, generation: Generation, file: string): Promise<string> {
+async function writeLatest(
+  session: Session,
+  relation: string,
+  generation: Generation,
+  tombstones: Tombstones,
+  file: string,
+): Promise<string> {
   const { shape, watermark } = generation;
   if (watermark === null) throw new DomainError('internal', 'A generation without a watermark cannot be loaded.');
   await session.run(`CREATE TEMP TABLE ${latest} AS SELECT * FROM ${latestRows(relation, shape, watermark)}`);
+  await deleteErased(session, tombstones, latest, shape.keys);
   const texts = `SELECT ${keyText(shape.keys)}, eider_event_at, eider_known_at, 0, ${featuresText(shape.features)} FROM ${latest}`;
   await session.run(`COPY (${texts}) TO ${quoteText(file)} (FORMAT csv, HEADER false)`);
   const { rowHash } = await hashRows(session, latest, [...shape.keys, ...instants, ...shape.features]);

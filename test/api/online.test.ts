@@ -1,0 +1,133 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { createApi } from '../../apps/api/server.js';
+import { Temporal } from '../../apps/api/temporal.js';
+import { projectRoot } from '../../apps/config.js';
+import { createLogger } from '../../apps/log.js';
+import { workflowIds, defaultProject as project } from '../../domain/ids.js';
+import { instant } from '../../domain/instants.js';
+import { Resource } from '../../domain/resources.js';
+import { until } from '../../programs/waiting.js';
+import { liveGeneration } from '../../store/online.js';
+import { eider } from '../cli/eider.js';
+import { withWorld, type World } from '../support/world.js';
+
+/** docs/online.md, played against the API with a real worker; and the commands. */
+
+const page = readFileSync(join(projectRoot, 'docs', 'online.md'), 'utf8');
+const blocks = [...page.matchAll(/```(\w+)\n([\s\S]*?)```/g)].map(([, kind, text]) => ({ kind, text: text ?? '' }));
+
+let world: World;
+let app: NestFastifyApplication;
+let temporal: Temporal;
+let url: string;
+let command: ReturnType<typeof eider>;
+
+beforeAll(async () => {
+  world = await withWorld();
+  const path = await world.write('sales.parquet', `SELECT shop, TIMESTAMP '2001-01-01' + to_days((day - 1)::INTEGER) AS "at", day * 10 + shop::DOUBLE AS amount, day AS visitors FROM range(1, 3) s(shop), range(1, 10) d(day)`); // prettier-ignore
+  const declared = parse(blocks.find(({ kind }) => kind === 'yaml')?.text ?? '') as object;
+  await world.apply(
+    [
+      { kind: 'Source', name: 'sales', spec: { path, eventTime: 'at' } },
+      { kind: 'Entity', name: 'shop', spec: { keys: [{ name: 'shop', type: 'BIGINT' }] } },
+      declared,
+    ].map((one) => Resource.parse(one)),
+  );
+  await materialize(1);
+  temporal = new Temporal({ ...world.temporal, taskQueue: 'eider' });
+  const settings = { roots: [join(world.home, 'data')], artifacts: join(world.home, 'artifacts'), lake: join(world.home, 'lake'), retention: '30d' }; // prettier-ignore
+  app = await createApi({ db: world.db, temporal, settings, log: createLogger('api', 'error', () => undefined) });
+  await app.listen(0, '127.0.0.1');
+  url = await app.getUrl();
+  command = eider(url);
+}, 120_000);
+afterAll(async () => {
+  await app.close();
+  await temporal.close();
+  await world.close();
+});
+
+const range = { start: instant('2001-01-01'), end: instant('2001-01-10') };
+const materialize = (revision: number) =>
+  world.run('materializeView', workflowIds.materialize(project, 'shop_day', revision, range.start, range.end), {
+    ...{ project, view: 'shop_day', revision, ...range, principal: 'ann' },
+  });
+
+async function call(line: string, body: unknown) {
+  const [method = '', path = ''] = line.split(' ');
+  const answer = await fetch(`${url}/api/v1${path}`, { method, headers: { 'content-type': 'application/json' }, body: method === 'GET' ? undefined : JSON.stringify(body) }); // prettier-ignore
+  expect(answer.headers.get('content-type')).toMatch(/json/);
+  return { status: answer.status, body: (await answer.json()) as Record<string, unknown> & { workflowId: string } };
+}
+
+test('the example of the page is what the API answers', async () => {
+  let answer: unknown;
+  let shown = 0;
+  for (const { kind, text } of blocks) {
+    if (kind === 'http') {
+      const [line = '', ...body] = text.split('\n');
+      const { status, body: given } = await call(line, JSON.parse(body.join('\n')));
+      expect([line, status]).toEqual([line, line.endsWith('/publish') ? 202 : 200]);
+      if (status === 202) await world.client.workflow.getHandle(given.workflowId).result();
+      answer = given;
+    } else if (kind === 'json') {
+      expect(answer).toMatchObject(JSON.parse(text) as object);
+      shown++;
+    }
+  }
+  expect(shown).toBe(4);
+});
+
+test('what is asked wrongly is refused as a problem with the place', async () => {
+  const { status, body } = await call('POST /features/online', { features: ['shop_day:amount'] });
+  expect([status, body.code, body.detail]).toEqual([
+    422,
+    'request_invalid',
+    'must have either entities or rows.',
+  ]);
+  const odd = await call('POST /features/online', { features: ['shop_day:amount'], rows: [{ shop: 1 }, { store: 2 }] });
+  expect(odd.body.detail).toMatch(/rows\.1 must have the columns shop/);
+  const push = await call('POST /features/shop_day/push', { rows: [{ shop: 1 }] });
+  expect([push.status, push.body.code]).toEqual([422, 'pushed_row_invalid']);
+});
+
+test('commands publish, push, flush, verify, repair, read and roll back', async () => {
+  const said = async (...args: string[]) => {
+    const ended = await command(...args);
+    if (ended.code !== 0) throw new Error(ended.stderr);
+    return ended.stdout;
+  };
+  expect(await said('publish', 'shop_day', '--as-of', '2001-01-12', '--wait')).toMatch(/^Generation \d+ of shop_day@r1 is live: 2 rows/); // prettier-ignore
+  const file = join(world.home, 'rows.json');
+  await writeFile(file, JSON.stringify([{ shop: 2, at: '2001-01-11', amount: 40, visitors: null }]));
+  expect(await said('push', 'shop_day', '--file', file, '--id', 'two')).toMatch(/^1 rows pushed, up to 3; 1 are what/);
+  expect(await said('flush', 'shop_day', '--wait')).toMatch(/rows flushed into \d windows; snapshot/);
+  expect(await said('verify', 'shop_day', '--wait')).toMatch(/^2 keys of generation \d+: online equals offline/);
+  const table = `online.g${(await liveGeneration(world.db, project, 'shop_day'))?.id}`;
+  await world.db.query(`UPDATE ${table} SET features = '[41,null]' WHERE key = '[2]'`);
+  expect(await said('online', 'shop_day:amount', '--key', 'shop=2', '--as-of', '2001-01-12')).toMatch(/shop_day:amount +41 +PRESENT/); // prettier-ignore
+  const report = await said('verify', 'shop_day', '--repair', '--wait');
+  expect(report).toMatch(/1 differ, 1 were repaired/);
+  expect(report).toMatch(/\[2\] +values_differ +amount +\[41,null\] +\[40,null\]/);
+  expect(await said('verify', 'shop_day', '--sample', '1', '--wait')).toMatch(/^1 sampled keys/);
+  expect(await said('rollback', 'shop_day', '--reason', 'a test')).toMatch(/is live again instead of/);
+  expect(await said('online', 'shop_day:amount', '--key', 'shop=1,2', '--as-of', '2001-01-12')).toMatch(
+    /12\.5[\s\S]*40/,
+  );
+  expect(await said('get', 'generations', 'shop_day')).toMatch(/live/);
+  expect(await said('get', 'verifications', 'shop_day')).toMatch(/REPORT/);
+  const { body } = await call('GET /features/shop_day/online', undefined);
+  expect(body).toMatchObject({ sequence: 3, waiting: 0, history: [{ action: 'rolled back', reason: 'a test' }, expect.anything(), expect.anything()] }); // prettier-ignore
+}, 180_000);
+
+test('a view that says so is published by itself when windows were committed', async () => {
+  const declared = parse(blocks.find(({ kind }) => kind === 'yaml')?.text ?? '') as { spec: object };
+  await world.apply([Resource.parse({ ...declared, spec: { ...declared.spec, online: true } })]);
+  await materialize(2);
+  const isLive = async () => (await liveGeneration(world.db, project, 'shop_day'))?.revision === 2;
+  expect(await until(isLive, 30_000)).toBe(true);
+});
