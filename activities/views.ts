@@ -20,6 +20,7 @@ import {
   type Source,
 } from '../lake/sources/index.js';
 import { withSources } from '../lake/sql.js';
+import { asWriteFailure } from '../lake/snapshots.js';
 import type { Queries } from '../store/db.js';
 import { getPinned, getResource } from '../store/resources.js';
 import type { TableRef } from '../store/snapshots.js';
@@ -141,7 +142,9 @@ export async function compute(
 
 /** The SQL was tried when it was applied: what it names now has gone from its sources since. */
 function unbound({ view, sources }: ViewParts, error: unknown): unknown {
-  if (!isDomainError(error) || error.code !== 'query_failed' || !error.message.startsWith('Binder Error')) return error;
+  if (!isDomainError(error) || error.code !== 'query_failed' || !error.message.startsWith('Binder Error'))
+    // Rows that do not fit in memory go to a disk, which may be full.
+    return asWriteFailure(error, view.name);
   const names = sources.map(({ name }) => `"${name}"`).join(', ');
   return new DomainError(
     'source_schema_changed',

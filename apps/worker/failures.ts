@@ -18,7 +18,8 @@ export function toFailure(error: unknown, attempt = 1): Error {
     type: known.code,
     nonRetryable: !retry,
     details: [known.data],
-    cause: error instanceof Error ? error : undefined,
+    // What was foreseen needs no trace, which Temporal would cut, message and all; the log has it.
+    cause: error instanceof Error && !isDomainError(error) ? error : undefined,
   });
 }
 

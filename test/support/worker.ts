@@ -5,6 +5,7 @@ import { projectRoot } from '../../apps/config.js';
 import type { World } from './world.js';
 
 export interface WorkerProcess {
+  readonly pid: number;
   /** `kill -9`; returns when it is gone. */
   kill(): Promise<void>;
   /** When it ended by itself, as a failpoint makes it. */
@@ -27,6 +28,7 @@ export async function startWorkerProcess(world: World): Promise<WorkerProcess> {
   const ended = once(child, 'exit');
   await ready(child);
   return {
+    pid: child.pid ?? 0,
     gone: async () => void (await ended),
     kill: async () => void (await end('SIGKILL')),
     stop: () => end('SIGTERM'),
