@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import { parse } from 'yaml';
-import { loadConfig, projectRoot, settings } from '../apps/config.js';
+import { loadConfig, projectRoot } from '../apps/config.js';
+import { settings } from '../apps/settings.js';
 
 /** docker-compose.yml is what the Compose Specification allows, and says nothing that the tree does not know. */
 

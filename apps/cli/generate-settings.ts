@@ -1,4 +1,4 @@
-import { settings } from '../config.js';
+import { settings } from '../settings.js';
 
 /** docs/settings.md, from the table that the settings are read by. */
 export function generate(): string {
@@ -10,7 +10,7 @@ export function generate(): string {
     '# Settings',
     '',
     'Every environment variable that Eider reads. An empty variable counts as not set; all mistakes are reported at once.',
-    'This page is made from `apps/config.ts` by `npm run generate`.',
+    'This page is made from `apps/settings.ts` by `npm run generate`.',
     '',
     '| Variable | Default | Meaning | Example |',
     '| --- | --- | --- | --- |',

@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { databaseUrl, loadConfig, projectRoot, settings } from '../../apps/config.js';
+import { databaseUrl, loadConfig, projectRoot } from '../../apps/config.js';
+import { settings } from '../../apps/settings.js';
 import { generate } from '../../apps/cli/generate-settings.js';
 
 test('without any variable there is a whole configuration for this machine', () => {
