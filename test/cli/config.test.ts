@@ -24,7 +24,9 @@ test('all mistakes are told at once, each with its variable and value', () => {
   };
   expect(() => loadConfig(wrong)).toThrow(expect.objectContaining({ code: 'config_invalid' }) as Error);
   for (const [name, value] of Object.entries(wrong)) {
-    expect(() => loadConfig(wrong)).toThrow(`${name} "${value}" is not`);
+    // A value that may hold a password is not repeated.
+    const told = name === 'DATABASE_URL' ? '' : ` "${value}"`;
+    expect(() => loadConfig(wrong)).toThrow(`${name}${told} is not`);
   }
 });
 
