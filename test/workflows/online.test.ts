@@ -12,6 +12,8 @@ import { getReport } from '../../store/online-reports.js';
 import { liveGeneration, listGenerations, tableOf } from '../../store/online.js';
 import { rollBack } from '../../store/online-publish.js';
 import { pushRows } from '../../store/pushes.js';
+import { keyDigest } from '../../domain/erasure.js';
+import { keySecret, setTombstone } from '../../store/tombstones.js';
 import { anonymous } from '../../domain/principal.js';
 import { OnlineReader } from '../../apps/api/online-reader.js';
 import { withWorld, type World } from '../support/world.js';
@@ -186,6 +188,15 @@ test('rows that are pushed online only survive publishes, until something newer 
   await publish({ asOf: at('12') });
   expect(await read()).toEqual([79, 78]);
   expect(await verify()).toMatchObject({ compared: 2, differing: 0 });
+});
+
+test('an erased key is not published again, although the sources still hold it', async () => {
+  await materialize();
+  const secret = await keySecret(world.db);
+  const digest = keyDigest(secret, { project, entity: 'shop' }, '[1]');
+  await world.db.transaction((tx) => setTombstone(tx, { project, entity: 'shop', digest, erasure: 'case 4711' }));
+  expect(await publish()).toMatchObject({ rows: 1 });
+  expect(await read()).toEqual([null, 92]);
 });
 
 test('what is pushed while a publish loads is written again before the flip', async () => {
