@@ -88,3 +88,10 @@ test('the definition belongs to a fingerprint', () => {
   const print = (definition: string) => windowFingerprint(definition, window, grid(60, 0), [new Map()]);
   expect(print('a')).not.toBe(print('b'));
 });
+
+test('of a window only its bounds belong to a fingerprint, not what else is known of it', () => {
+  const window = { start: fromMicros(0), end: fromMicros(60e6) };
+  const planned = { ...window, sourceFingerprint: 'x', predecessor: 7 };
+  const print = (of: typeof window) => windowFingerprint('a', of, grid(60, 0), [new Map()]);
+  expect(print(planned)).toBe(print(window));
+});

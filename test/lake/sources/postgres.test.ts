@@ -1,8 +1,9 @@
-import { rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import type { Window } from '../../../domain/features.js';
 import { instant } from '../../../domain/instants.js';
 import type { ResourceName } from '../../../domain/ids.js';
 import { pinSource, sourceVersion, type Source } from '../../../lake/sources/index.js';
+import { checkSelect } from '../../../lake/sql.js';
 import { withDatabase, type TestDatabase } from '../../support/database.js';
 import { sourceOf, withLake, type TestLake } from '../../support/lake.js';
 
@@ -110,12 +111,33 @@ test('a copy is one statement: it never holds half of a transaction', async () =
   await writer;
 }, 60_000);
 
+test('SQL of people reaches neither a copy nor a secret, and the engine that runs it has learnt nothing', async () => {
+  await database.db.query('CREATE TABLE guarded (at timestamptz)');
+  await lake.in(async (session) => {
+    const pinned = await pinSource(session, source('guarded'), access(), 'everything');
+    for (const sql of [
+      `SELECT * FROM ${pinned.rows}`,
+      'SELECT * FROM duckdb_secrets()',
+      'SELECT * FROM duckdb_databases()',
+      "SELECT * FROM postgres_query('pg', 'SELECT 1')",
+      "SELECT * FROM read_parquet('s3://warehouse/x')",
+    ])
+      await expect(checkSelect(session, sql, ['guarded'])).rejects.toMatchObject({ code: 'sql_invalid' });
+    await expect(session.rows('SELECT * FROM duckdb_secrets()')).rejects.toThrow(/Permission/);
+    const loaded = await session.rows<{ name: string }>(
+      'SELECT extension_name AS name FROM duckdb_extensions() WHERE loaded',
+    );
+    expect(loaded.map(({ name }) => name)).not.toContain('postgres_scanner');
+    await expect(session.run("SELECT * FROM postgres_scan('', 'public', 'x')")).rejects.toThrow(/postgres_scan/);
+  });
+});
+
 test('copies are gone when the session ends', async () => {
   await database.db.query('CREATE TABLE once (at timestamptz)');
   await rowsOf('once');
   const attached = await lake.query("SELECT 1 FROM duckdb_databases() WHERE database_name LIKE 'copy%'");
   expect(attached).toEqual([]);
-  await rm(lake.folder, { recursive: false }).catch((error: unknown) => expect(error).toBeDefined());
+  expect((await readdir(lake.folder)).filter((name) => name.startsWith('copy_'))).toEqual([]);
 });
 
 test.each([
