@@ -24,16 +24,20 @@ export function planKills(seed: number, kills: number, rounds: number): Kill[] {
   return names.map((name, at) => ({ round: 1 + Math.floor((at * rounds) / kills), name, afterMs: next() * waitMaxMs }));
 }
 
+/** A process that was killed can be signalled until somebody has noticed. */
+const dead = new Set<number>();
+
 /** `kill -9`; a victim that is being started again is waited for: a kill must hit something. */
 export async function kill(dev: Dev, { name, afterMs }: Kill): Promise<number> {
   const due = performance.now() + afterMs;
   let hit: number | null = null;
   const tried = () => {
     const pid = performance.now() >= due ? dev.pidOf(name) : null;
-    if (pid !== null && signal(pid, 'SIGKILL')) hit = pid;
+    if (pid !== null && !dead.has(pid) && signal(pid, 'SIGKILL')) hit = pid;
     return hit !== null;
   };
   if (!(await until(tried, afterMs + againMaxMs, { everyMs: 10 })) || hit === null)
     throw new Error(`${name} was not started again.`);
+  dead.add(hit);
   return hit;
 }
