@@ -72,3 +72,8 @@ export const Join = z
   })
   .meta({ id: 'Join' });
 export type Join = z.infer<typeof Join>;
+
+export const SqlText = z.string().min(1).max(20_000);
+export const DuckDbType = z.enum([
+  'BOOLEAN', 'TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'FLOAT', 'DOUBLE', 'VARCHAR', 'DATE', 'TIMESTAMP', 'TIMESTAMP WITH TIME ZONE',
+]); // prettier-ignore

@@ -23,7 +23,7 @@ const refused = async (...paths: string[]): Promise<DomainError> =>
   );
 
 const entity = 'kind: Entity\nname: origin\nspec:\n  keys:\n    - { name: origin, type: VARCHAR }\n';
-const sourceFields = ['format', 'path', 'rowNumber', 'eventTime', 'knownAt'];
+const sourceFields = ['format', 'path', 'connection', 'table', 'columns', 'rowNumber', 'eventTime', 'knownAt'];
 
 type Mistake = [
   what: string,
