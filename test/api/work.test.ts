@@ -81,7 +81,7 @@ test('a view is materialized by a workflow under its business key, followed by e
     status: 'running',
     type: 'materializeView',
     resource: 'FeatureView/origin_hour',
-    progress: { stage: 'materialize', done: 0, total: 2, detail: '2 never computed, 1 current' },
+    progress: { stage: 'materialize', done: 1, total: 3, detail: '2 never computed, 1 current' },
     result: null,
     error: null,
   });

@@ -38,6 +38,7 @@ export function standIns(db: Database) {
   };
   const activities = {
     scoreWindow: untilStopped,
+    commitInferenceLog: untilStopped,
     planTick: notServing,
     announceRollout: notServing,
     closeRollout: async () => undefined,
