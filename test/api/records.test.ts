@@ -1,3 +1,4 @@
+import { sha256 } from '../../domain/json.js';
 import type { Page } from '../../apps/api/paging.js';
 import type { LedgerRow } from '../../domain/features.js';
 import { day, staged } from '../store/samples.js';
@@ -69,7 +70,9 @@ test('the log of a run is the text that the trainer printed', async () => {
 });
 
 test('training sets, versions and aliases are shown', async () => {
-  expect(await get(`/datasets/${set}`)).toMatchObject({ rowHash: 'hash', flight: ['eider', 'datasets', set] });
+  expect(await get(`/datasets/${set}`)).toMatchObject({
+    ...{ rowHash: sha256('rows'), flight: ['eider', 'datasets', set], erasures: [], checks: [] },
+  });
   expect(await pages('/datasets')).toMatchObject([{ name: set }]);
   expect(await pages('/models/lateness/versions')).toMatchObject([{ version: 1, run: runs[0] }, { version: 2 }]);
   expect(await get('/models/lateness/versions/2')).toMatchObject({ version: 2, run: runs[1] });

@@ -226,7 +226,7 @@ test.each([
   'describe',
   'delete',
   'materialize',
-  'dataset',
+  ...['build', 'relabel', 'verify', 'recreate', 'upload', 'download', 'labels'].map((name) => `dataset ${name}`),
   'train',
   'deploy',
   'score',
@@ -237,6 +237,6 @@ test.each([
   'cancel',
   'lineage',
 ])('eider %s has --json, --project and an example in its help', async (command) => {
-  const help = await done(command, '--help');
+  const help = await done(...command.split(' '), '--help');
   for (const part of ['--json', '--project', `Example:\n  eider ${command} `]) expect(help).toContain(part);
 });
