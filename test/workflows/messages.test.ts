@@ -1,3 +1,4 @@
+import { DatasetSpec } from '../../domain/datasets.js';
 import { sha256 } from '../../domain/json.js';
 import { defaultProject as project } from '../../domain/ids.js';
 import { runIdOf } from '../../domain/training.js';
@@ -45,6 +46,36 @@ const examples: Examples = {
   readQuarantine: [
     { project, view: 'place_day', revision: 1, limit: 10, start: asOf },
     { rows: [{ place: 'place-1', mean: null, reasons: 'not_null(mean)' }], total: 1 },
+  ],
+  buildDataset: [
+    {
+      spec: DatasetSpec.parse({
+        ...{ name: 'places', spine: { from: 'upload', spine: sha256('upload') }, features: ['place_day:mean'], asOf },
+        label: { column: 'happened', knownAt: 'known_at' },
+        split: { by: 'random', parts: [{ name: 'train', share: 0.5 }, { name: 'test', share: 0.5 }] }, // prettier-ignore
+      }),
+      ...{ project, principal },
+    },
+    { name: 'places', rows: 7, rowHash: sha256('rows') },
+  ],
+  verifyDataset: [
+    { project, name: 'places', principal },
+    {
+      ...{ name: 'places', verdict: 'damaged', rowHash: { recorded: sha256('rows'), found: null } },
+      damage: [{ file: 'eider/datasets/places/rows/1.parquet', rowGroup: 0, column: 'mean', detail: 'It changed.' }],
+      reasons: ['It changed.', 'Its rows cannot be read.'],
+    },
+  ],
+  recreateDataset: [
+    { project, name: 'places', principal },
+    {
+      ...{ name: 'places', verdict: 'gone', rowHash: { recorded: sha256('rows'), found: null }, spine: null },
+      reasons: ['features/place_day@r1@s3 is gone.'],
+    },
+  ],
+  takeSpine: [
+    { project, spine: sha256('upload'), form: 'stream', principal },
+    { spine: sha256('upload'), rows: 3, columns: [{ name: 'place', type: 'VARCHAR' }] },
   ],
   explainValue: [
     { project, view: 'place_day', revision: 1, feature: 'mean', key: { place: 'place-1' }, at: asOf },
