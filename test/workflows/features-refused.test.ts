@@ -27,6 +27,14 @@ test.each([
     'SELECT place, "at" AS event_time, a AS mean, 9223372036854775807 + (id + 1) AS events FROM events',
     /Overflow/,
   ],
+])('%s fails with DuckDB’s sentence, and nothing is half-written', async (_, sql, message) => {
+  const revision = await declare({ viewSql: sql });
+  expect(await fails(revision)).toEqual({ code: 'query_failed', message: expect.stringMatching(message) });
+  await nothing(revision);
+});
+
+// The SQL was tried when it was applied, so what it no longer finds has gone from its sources.
+test.each([
   ['a missing feature', 'SELECT place, "at" AS event_time, a AS mean FROM events', /events/],
   ['a missing event time', 'SELECT place, a AS mean, 1 AS events FROM events', /event_time/],
   [
@@ -34,9 +42,9 @@ test.each([
     "SELECT place, 'noon' AS event_time, a AS mean, 1 AS events FROM events",
     /TIMESTAMP/,
   ],
-])('%s fails with DuckDB’s sentence, and nothing is half-written', async (_, sql, message) => {
+])('%s fails as a source that changed its columns, with DuckDB’s sentence', async (_, sql, message) => {
   const revision = await declare({ viewSql: sql });
-  expect(await fails(revision)).toEqual({ code: 'query_failed', message: expect.stringMatching(message) });
+  expect(await fails(revision)).toEqual({ code: 'source_schema_changed', message: expect.stringMatching(message) });
   await nothing(revision);
 });
 
