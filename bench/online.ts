@@ -12,7 +12,9 @@ import { lateFigures } from './late.js';
 import { refreshFigures } from './refresh.js';
 import { quantile, runClosedLoop, runLoad, type Latencies } from './serve-load.js';
 
-const route = '/get-online-features';
+/** Ours takes the same body as Feast’s. */
+const routeOf = (failures: Failures): string =>
+  failures === 'none' ? '/api/v1/features/online' : '/get-online-features';
 const seconds = 3;
 const rounds = 3;
 const bodiesCount = 200;
@@ -34,7 +36,7 @@ const shapes = {
   wide: { name: 'wide', keys: 20_000, feastKeys: 500, features: named(200), entities: 50, perSecond: 50, p99Ms: 20 },
 } as const satisfies Record<string, Shape>;
 
-/** Online values over HTTP, by the same requests of Feast’s protocol to our API and to Feast’s own server over SQLite. */
+/** Online values over HTTP, by the same questions to our API and to Feast’s own server over SQLite. */
 export async function onlineBench(): Promise<Figure[]> {
   const engine = await benchEngine();
   try {
@@ -85,7 +87,7 @@ interface Measured {
 async function measured(url: string): Promise<Measured> {
   await runClosedLoop({
     url,
-    path: route,
+    path: routeOf(failures),
     bodies: bodiesOf(shapes.narrow, shapes.narrow.keys),
     connections: 4,
     seconds,
@@ -113,7 +115,7 @@ async function latencies(
   failures: Failures = 'none',
 ): Promise<number[]> {
   const bodies = bodiesOf(shape, keys);
-  const load = { url, path: route, bodies, perSecond, seconds };
+  const load = { url, path: routeOf(failures), bodies, perSecond, seconds };
   await runLoad(load);
   const results: Latencies[] = [];
   for (let round = 0; round < rounds; round++) results.push(await runLoad(load));
@@ -125,7 +127,7 @@ async function throughput(url: string, failures: Failures): Promise<number> {
   const bodies = bodiesOf(shapes.narrow, shapes.narrow.keys);
   const runs = [];
   for (let round = 0; round < rounds; round++)
-    runs.push(await runClosedLoop({ url, path: route, bodies, connections: 16, seconds }));
+    runs.push(await runClosedLoop({ url, path: routeOf(failures), bodies, connections: 16, seconds }));
   requireAnswered(failures, runs);
   return median(runs.map(({ perSecond }) => perSecond));
 }
