@@ -18,12 +18,12 @@ import { hashRows } from '../lake/rows.js';
 import { leaseSnapshot } from '../store/leases.js';
 import { dropRetired, flipGeneration, loadGeneration, planGeneration, type Flip } from '../store/online-publish.js';
 import { shapeOf } from '../store/online-shapes.js';
-import { generationById, type Generation } from '../store/online.js';
+import { generationById, liveGeneration, type Generation } from '../store/online.js';
 import { getResource } from '../store/resources.js';
 import { tombstonesOf } from '../store/tombstones.js';
 import { waitingPushes } from '../store/staged-rows.js';
 import { tableState } from '../store/snapshots.js';
-import { tables } from '../store/tables.js';
+import { answeringRevision, tables } from '../store/tables.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
 import { stagedView } from './staged-rows.js';
@@ -48,23 +48,30 @@ export const onlineActivities = (dependencies: OnlineDependencies) => ({
     }),
 
   /** Whether windows of this revision are shown online by themselves: when the view says so, and the revision is active. */
-  async isShownOnline({
-    project,
-    view,
-    revision,
-  }: {
-    project: ProjectName;
-    view: string;
-    revision: number;
-  }): Promise<boolean> {
-    const active = await getResource(dependencies.db, project, 'FeatureView', view);
-    return active.revision === revision && active.spec.online;
+  async isShownOnline(input: ViewRevision): Promise<boolean> {
+    const active = await getResource(dependencies.db, input.project, 'FeatureView', input.view);
+    return active.revision === input.revision && active.spec.online && replacesLive(dependencies.db, input);
   },
+
+  /** Reads only. */
+  replacesLive: (input: ViewRevision): Promise<boolean> => replacesLive(dependencies.db, input),
 
   /** Any number of times. */
   dropRetired: ({ project, view }: { project: ProjectName; view: string }): Promise<number> =>
     dropRetired(dependencies.db, project, view),
 });
+
+interface ViewRevision {
+  readonly project: ProjectName;
+  readonly view: string;
+  readonly revision: number;
+}
+
+/** A revision that is materialized in part must not take another one's rows from readers: it waits until it answers. */
+async function replacesLive(db: Dependencies['db'], { project, view, revision }: ViewRevision): Promise<boolean> {
+  const live = await liveGeneration(db, project, view);
+  return live === null || live.revision === revision || (await answeringRevision(db, project, view)) === revision;
+}
 
 async function plan({ db }: OnlineDependencies, input: PublishView): Promise<PublishPlan> {
   const { project, view, revision } = input;

@@ -20,5 +20,6 @@ export interface Refreshed {
   readonly start: Instant | null;
   readonly end: Instant;
   readonly materialized: Materialized | null;
+  /** Null too when another revision is live and this one does not reach as far yet. */
   readonly published: Published | null;
 }

@@ -56,9 +56,11 @@ export async function materializeView(input: MaterializeView): Promise<Materiali
   try {
     const { total, tally } = await workThrough(input, { reporter, control });
     const { snapshot } = await safe.tableState({ project, schema: 'features', name: view, revision });
+    const whole = total > 0 && tally.refused === 0;
+    // First: a revision that does not answer is not shown online in the place of one that does.
+    const answering = whole ? await safe.completeTable({ ...input, carried: undefined }) : null;
     if (tally.committed > 0) await publishCommitted(input);
     if (tally.refused > 0) throw refusal(tally, total);
-    const answering = total === 0 ? null : await safe.completeTable({ ...input, carried: undefined });
     const aside = tally.quarantined > 0 ? `, ${tally.quarantined} rows quarantined` : '';
     const older = answering?.lacks
       ? `; revision ${answering.revision} answers until ${answering.lacks.start.slice(0, 10)} to ${answering.lacks.end.slice(0, 10)} is materialized`

@@ -8,6 +8,7 @@ import { publishView } from './online.js';
 import { report } from './progress.js';
 import { steps } from './steps.js';
 
+const safe = proxyActivities<Activities>(steps.repeatable);
 const long = proxyActivities<Activities>(steps.heartbeating);
 
 /** Brings a view up to date with its sources and shows it online: materialize, then publish, one at a time a view. */
@@ -30,6 +31,13 @@ export async function refreshView(input: RefreshView): Promise<Refreshed> {
       parentClosePolicy: 'REQUEST_CANCEL',
     }),
   );
+  if (!(await safe.replacesLive({ project, view, revision }))) {
+    reporter.stage(
+      'done',
+      'not published: the revision that is live reaches further than what is materialized of this one',
+    );
+    return { ...nothing, materialized };
+  }
   reporter.stage('publish', `snapshot ${materialized.snapshot}`);
   const published = await whenFree(() =>
     executeChild(publishView, {

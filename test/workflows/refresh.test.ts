@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import { createActivities } from '../../activities/index.js';
 import { defaultProject as project, workflowIds, type Instant } from '../../domain/ids.js';
 import { Resource } from '../../domain/resources.js';
 import { OnlineReader } from '../../apps/api/online-reader.js';
@@ -26,7 +27,7 @@ async function sourceHas(...rows: (readonly [place: string, at: string, open: nu
   path = await world.write('taps.parquet', `SELECT * FROM (${select}) t(place, tapped, open)`);
 }
 
-async function declare(): Promise<void> {
+async function declare(ttl = '9d'): Promise<void> {
   const declared = [
     { kind: 'Source', name: 'taps_file', spec: { path, eventTime: 'tapped' } },
     { kind: 'Entity', name: 'place', spec: { keys: [{ name: 'place', type: 'VARCHAR' }] } },
@@ -35,7 +36,7 @@ async function declare(): Promise<void> {
       name: view,
       spec: {
         ...{ entity: 'place', sources: ['taps_file'], sql: 'SELECT place, tapped AS event_time, open FROM taps_file' },
-        ...{ lookback: '1d', features: [{ name: 'open', type: 'BIGINT' }] },
+        ...{ ttl, online: true, lookback: '1d', features: [{ name: 'open', type: 'BIGINT' }] },
       },
     },
   ];
@@ -91,8 +92,22 @@ test('work that somebody else has under way is waited for, then done', async () 
   expect(await refresh.result()).toMatchObject({ materialized: { committed: 0 }, published: { rows: 3 } });
 });
 
+test('a new revision is shown online when it reaches as far as the one that is live, not before', async () => {
+  await declare('12d');
+  const second = { ...input, revision: 2 };
+  const asked = { project, view, revision: 2 };
+  const steps = createActivities(world);
+  const half = await world.run('refreshView', id, { ...second, start: '2026-01-15T00:00:00.000000Z' as Instant });
+  expect(half).toMatchObject({ materialized: { committed: 17 }, published: null });
+  expect(await steps.isShownOnline(asked)).toBe(false);
+  expect(await online('a', 'b', 'c')).toEqual([9, 2, 3]);
+  expect(await world.run('refreshView', id, second)).toMatchObject({ published: { revision: 2, rows: 3 } });
+  expect(await steps.isShownOnline(asked)).toBe(true);
+  expect(await online('a', 'b', 'c')).toEqual([9, 2, 3]);
+});
+
 test('when the source is gone the refresh says so, and what is online stays', async () => {
   await rm(path);
-  expect(await world.failure('refreshView', id, input)).toMatchObject({ code: 'source_missing' });
+  expect(await world.failure('refreshView', id, { ...input, revision: 2 })).toMatchObject({ code: 'source_missing' });
   expect(await online('a', 'b', 'c')).toEqual([9, 2, 3]);
 });

@@ -29,7 +29,9 @@ export function registerRefresh(program: Command): void {
 }
 
 function told({ view, materialized, published }: Refreshed): string {
-  if (materialized === null || published === null) return `The sources of ${view} have no row before the end.\n`;
+  if (materialized === null) return `The sources of ${view} have no row before the end.\n`;
   const windows = `${figure(materialized.committed)} of ${figure(materialized.windows)} windows committed`;
+  if (published === null)
+    return `${windows}: ${materialized.reason}.\nNot published: the revision of ${view} that is live reaches further. Refresh without --start and --end.\n`;
   return `${windows}: ${materialized.reason}.\nGeneration ${published.generation} is live with ${figure(published.rows)} rows.\n`;
 }
