@@ -35,7 +35,7 @@ export const onlineActivities = (dependencies: OnlineDependencies) => ({
   planPublish: (input: PublishView): Promise<PublishPlan> => plan(dependencies, input),
 
   /** All of the table or nothing: a repeat loads again what was not committed, and leaves what was. */
-  loadPublished: ({ project, id }: { project: ProjectName; id: number }): Promise<{ rows: number; rowHash: string }> =>
+  loadPublished: ({ project, id }: { project: ProjectName; id: number }): Promise<{ rows: number; rowHash: string | null }> =>
     beating((signal) => load(dependencies, project, id, signal)),
 
   /** Once: a repeat gets what the first attempt recorded. Its heartbeat lets another worker take over soon. */
@@ -98,7 +98,7 @@ async function load(
   project: ProjectName,
   id: number,
   signal: AbortSignal,
-): Promise<{ rows: number; rowHash: string }> {
+): Promise<{ rows: number; rowHash: string | null }> {
   const generation = await generationById(db, id);
   const file = join(scratch, `online-${randomUUID()}.csv`);
   try {
@@ -118,7 +118,7 @@ async function load(
   }
   await failpoint('publish.loaded');
   const { status, rows, rowHash } = await generationById(db, id);
-  if (status === 'dropped' || rows === null || rowHash === null)
+  if (status === 'dropped' || rows === null)
     throw new DomainError(
       'generation_moved',
       `Generation ${generation.generation} of "${generation.view}" was given up.`,

@@ -2,8 +2,8 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failpoint } from '../domain/failpoints.js';
 import { durationMicros } from '../domain/instants.js';
+import { uploads } from '../domain/spines.js';
 import type { Amount, CollectGarbage, Collected, Kept } from '../domain/snapshots.js';
-import { tableSchemas } from '../domain/tables.js';
 import { recordAudit } from '../store/db.js';
 import { dropExpiredLeases } from '../store/leases.js';
 import {
@@ -11,12 +11,12 @@ import {
   instantBefore,
   markedFiles,
   markTable,
-  namedKeys,
   noteDeleted,
   tablesWithHistory,
 } from '../store/retention.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
+import { attemptMs, orphansOf } from './orphans.js';
 
 export type RetentionDependencies = Pick<Dependencies, 'db' | 'lake' | 'artifacts' | 'scratch' | 'trainers'>;
 
@@ -76,34 +76,21 @@ async function mark(
   return { before, ...total, kept: kept.slice(0, keptMax) };
 }
 
-/** No attempt lives longer: a step has eight days at most, and a trainer's folder is written to while it works. */
-const graceMs = 9 * 86_400_000;
 const stagedCopy = /\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 async function sweep(dependencies: RetentionDependencies, { project, dryRun }: CollectGarbage): Promise<Swept> {
   const { db, lake, artifacts, scratch, trainers } = dependencies;
-  const until = Date.now() - graceMs;
+  const until = Date.now() - attemptMs;
   let orphans = none;
-  for (const schema of tableSchemas) {
-    const old = (await lake.list(`${project}/${schema}`)).filter(
-      ({ key, modifiedMs }) => key.endsWith('.parquet') && modifiedMs < until,
-    );
-    for (let at = 0; at < old.length; at += batchMax) {
-      const batch = old.slice(at, at + batchMax);
-      const named = await namedKeys(
-        db,
-        batch.map(({ key }) => key),
-      );
-      for (const { key, bytes } of batch.filter((one) => !named.has(one.key))) {
-        if (!dryRun) await lake.remove(key);
-        orphans = plus(orphans, { files: 1, bytes });
-      }
-    }
+  for (const { key, bytes } of await orphansOf(dependencies, project, ({ modifiedMs }) => modifiedMs < until)) {
+    if (!dryRun) await lake.remove(key);
+    orphans = plus(orphans, { files: 1, bytes });
   }
   let left = none;
-  // What a copy into the artifacts did not finish.
-  for (const { key, bytes, modifiedMs } of await artifacts.list(project)) {
-    if (!stagedCopy.test(key) || modifiedMs >= until) continue;
+  // What a copy into the artifacts did not finish, and what was uploaded and no worker took; that lies in no project.
+  const copies = (await artifacts.list(project)).filter(({ key }) => stagedCopy.test(key));
+  for (const { key, bytes, modifiedMs } of [...copies, ...(await artifacts.list(uploads))]) {
+    if (modifiedMs >= until) continue;
     if (!dryRun) await artifacts.remove(key);
     left = plus(left, { files: 1, bytes });
   }

@@ -128,7 +128,7 @@ export interface DatasetManifest {
   readonly rowHash: Sha256;
   /** Of the file as it was written. */
   readonly sha256: Sha256;
-  /** Whole numbers, which add up over sets and windows. */
+  /** Whole numbers, which add up over sets and windows. Empty since an erasure took rows: they may be values of those. */
   readonly statistics: readonly ColumnStatistics[];
   readonly engine: string;
   /** The training set whose rows these are, with other labels. */

@@ -27,7 +27,8 @@ export interface Published {
   readonly snapshot: number;
   readonly watermark: Instant;
   readonly rows: number;
-  readonly rowHash: string;
+  /** Of the rows that were loaded; null when an erasure has taken some of them since. */
+  readonly rowHash: string | null;
   /** Rows that were pushed meanwhile, or online only, and that the generation shows. */
   readonly replayed: number;
   /** The generation that readers saw before; null for the first. */

@@ -69,4 +69,5 @@ export const spineTable = (spine: Sha256): string => `${spinePrefix}${spine}`;
 export const isSpineTable = (name: string): boolean => name.startsWith(spinePrefix);
 
 /** Where the bytes of an upload lie until a worker has looked at them, relative to the artifacts. */
-export const uploadKey = (spine: Sha256): string => `uploads/${spine}`;
+export const uploads = 'uploads';
+export const uploadKey = (spine: Sha256): string => `${uploads}/${spine}`;

@@ -11,6 +11,8 @@ interface Place {
   readonly values: readonly unknown[];
   /** Instead of deleting the rows. */
   readonly set?: string;
+  /** What is said of the rows as a whole, and is not so any more once some are gone; takes the same transaction. */
+  readonly also?: { readonly sql: string; readonly values: readonly unknown[] };
 }
 
 /** A JSON object holds the key when every column's value, as text, is the key's; $2 has the columns of each way, $3 the values. */
@@ -31,7 +33,22 @@ async function placesOf(
     [project, entity],
   );
   return [
-    ...generations.map(({ id }) => ({ what: 'online', from: tableOf(id), where: 'key = $1', values: [text] })),
+    ...generations.map(({ id }) => ({
+      ...{ what: 'online', from: tableOf(id), where: 'key = $1', values: [text] },
+      // What was loaded had another hash; nobody has the rows of then to compute it from.
+      also: {
+        sql: `UPDATE online_generations SET rows = (SELECT count(*) FROM ${tableOf(id)}), row_hash = NULL WHERE id = $1`,
+        values: [id],
+      },
+    })),
+    {
+      // A report that is repaired after the erasure would write the key online again.
+      ...{ what: 'online_reports', from: 'online_reports', values: [project, entity, text] },
+      where: `project = $1 AND view IN ${viewsOfEntity} AND (EXISTS (SELECT FROM jsonb_array_elements(report -> 'differences') AS d WHERE d -> 'key' = $3::jsonb)
+        OR EXISTS (SELECT FROM jsonb_array_elements(coalesce(mending, '[]')) AS m WHERE m ->> 'key' = $3))`,
+      set: `report = jsonb_set(report, '{differences}', (SELECT coalesce(jsonb_agg(d), '[]') FROM jsonb_array_elements(report -> 'differences') AS d WHERE d -> 'key' <> $3::jsonb)),
+        mending = CASE WHEN mending IS NOT NULL THEN (SELECT coalesce(jsonb_agg(m), '[]') FROM jsonb_array_elements(mending) AS m WHERE m ->> 'key' <> $3) END`,
+    },
     {
       ...{ what: 'pushed', from: 'pushed_rows', values: [project, entity, text] },
       where: `project = $1 AND view IN ${viewsOfEntity} AND key = $3`,
@@ -45,6 +62,34 @@ async function placesOf(
       ...{ what: 'samples', from: 'expectation_results', values: [...json(own), entity] },
       where: `project = $1 AND view IN ${viewsOfEntity.replace('$2', '$4')} AND EXISTS (SELECT FROM jsonb_array_elements(samples) AS s WHERE ${jsonHolds('s')})`,
       set: `samples = (SELECT coalesce(jsonb_agg(s), '[]') FROM jsonb_array_elements(samples) AS s WHERE NOT ${jsonHolds('s')})`,
+    },
+    ...placesBesideCommits(project, entity),
+    {
+      ...{ what: 'grid_keys', from: 'training_sets', values: [...json(own), entity] },
+      where: `project = $1 AND manifest #>> '{spec,spine,keys,entity}' = $4 AND EXISTS (SELECT FROM ${gridRows} AS r WHERE ${jsonHolds('r')})`,
+      set: `manifest = jsonb_set(manifest, '{spec,spine,keys,rows}', (SELECT coalesce(jsonb_agg(r), '[]') FROM ${gridRows} AS r WHERE NOT ${jsonHolds('r')}))`,
+    },
+  ];
+}
+
+/** A training set whose spine is a list of keys says them in its manifest. */
+const gridRows = `jsonb_array_elements(coalesce(manifest #> '{spec,spine,keys,rows}', '[]'))`;
+
+/**
+ * What is kept of a view's commits beside their rows. Sentences about rows that broke an expectation name one as an example,
+ * and statistics of rows whose files were collected cannot be counted anew: both go for every key.
+ */
+function placesBesideCommits(project: ProjectName, entity: string): Place[] {
+  const ofViews = `c.project = $1 AND c.schema = 'features' AND c.name IN ${viewsOfEntity}`;
+  return [
+    {
+      ...{ what: 'examples', from: 'commits c', values: [project, entity] },
+      where: `${ofViews} AND (details -> 'expectations')::text LIKE '%, such as %'`,
+      set: `details = jsonb_set(details, '{expectations}', (SELECT jsonb_agg(regexp_replace(said, ', such as .*$', '')) FROM jsonb_array_elements_text(details -> 'expectations') AS said))`,
+    },
+    {
+      ...{ what: 'statistics', from: 'window_statistics', values: [project, entity] },
+      where: `commit_id IN (SELECT c.id FROM commits c WHERE ${ofViews} AND NOT EXISTS (SELECT FROM files f WHERE f.commit_id = c.id AND f.deleted_at IS NULL))`,
     },
   ];
 }
@@ -64,12 +109,13 @@ export async function eraseRecords(
     `UPDATE online_generations SET status = 'dropped' WHERE project = $1 AND status = 'building' AND view IN ${viewsOfEntity}`,
     [project, key.entity],
   );
-  for (const { what, from, where, values, set } of await placesOf(db, project, key, tuples))
+  for (const { what, from, where, values, set, also } of await placesOf(db, project, key, tuples))
     await db.transaction(async (tx) => {
       const gone = await tx.query(
         set ? `UPDATE ${from} SET ${set} WHERE ${where} RETURNING 1` : `DELETE FROM ${from} WHERE ${where} RETURNING 1`,
         values,
       );
+      if (also && gone.length > 0) await tx.query(also.sql, also.values);
       await tx.query(
         `INSERT INTO erased_rows (project, erasure, what, rows) VALUES ($1, $2, $3, $4)
          ON CONFLICT (project, erasure, what) DO UPDATE SET rows = erased_rows.rows + EXCLUDED.rows`,

@@ -173,6 +173,12 @@ export async function markTrainingSets(db: Queries, project: ProjectName, erasur
      ON CONFLICT (project, training_set, erasure) DO UPDATE SET rows = EXCLUDED.rows, snapshots = EXCLUDED.snapshots`,
     [project, erasure],
   );
+  // Bounds and counted texts may be values of the rows that are gone; the digests are those of a file that is.
+  await db.query(
+    `UPDATE training_sets t SET manifest = t.manifest || '{"statistics": []}', parts = NULL FROM erased_training_sets e
+     WHERE t.project = $1 AND (e.project, e.training_set) = (t.project, t.name) AND e.erasure = $2 AND e.rows > 0`,
+    [project, erasure],
+  );
 }
 
 type Findings = Pick<ErasureCertificate, 'tables' | 'rows' | 'trainingSets' | 'versions' | 'sources'>;
