@@ -84,10 +84,11 @@ export async function resolveJoins(
   };
 }
 
-async function withService(
-  { db }: JoinDependencies,
+/** A selection with what its service asks for. */
+export async function withService(
+  { db }: Pick<JoinDependencies, 'db'>,
   project: ProjectName,
-  { features, joins, service }: Selection,
+  { features, joins, service }: Pick<Selection, 'features' | 'joins'> & { readonly service?: string | undefined },
 ): Promise<{ features: readonly string[]; joins: readonly Join[] }> {
   const own = features.filter((feature) => feature.includes(':'));
   const { spec } =

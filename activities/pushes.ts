@@ -5,6 +5,7 @@ import { digestOf } from '../domain/json.js';
 import type { OnlineShape } from '../domain/online.js';
 import type { Flushed, FlushPushes } from '../domain/publishing.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
+import { withoutErasedKeys } from '../lake/erased.js';
 import { typedColumns } from '../lake/online.js';
 import { filesRelation } from '../lake/point-in-time.js';
 import { overlay } from '../lake/pushes.js';
@@ -74,7 +75,7 @@ async function flush(
 async function stageWindow(
   { db, lake }: Pick<PushDependencies, 'db' | 'lake'>,
   session: Session,
-  { view, table, columns, keys }: ViewParts,
+  { view, table, columns, keys, tombstones }: ViewParts,
   shape: OnlineShape,
   staged: string,
   window: Window,
@@ -84,15 +85,17 @@ async function stageWindow(
   const eventTime = quoteName(view.spec.eventTime);
   const within = `(SELECT * FROM ${staged} WHERE ${eventTime} >= ${timestamp(window.start)} AND ${eventTime} < ${timestamp(window.end)})`;
   const before = filesRelation((predecessor?.files ?? []).map((key) => lake.path(key)), columns); // prettier-ignore
+  // An erasure that has begun may not have reached what was copied, or the file before, yet.
+  const relation = await withoutErasedKeys(session, tombstones, overlay(before, within, shape), keys);
   const commit = predecessor?.commit ?? null;
   const sourceFingerprint = digestOf(['pushes', commit, sequence, window.start]);
   const folder = `${table.project}/features/${table.name}@r${table.revision}`;
   const orderBy = [...keys.map((key) => key.name), view.spec.eventTime];
-  const made = await writeWindow(
-    { session, objects: lake, relation: overlay(before, within, shape), columns, orderBy, folder },
-    view.spec.eventTime,
-    { ...window, sourceFingerprint, predecessor: commit },
-  );
+  const made = await writeWindow({ session, objects: lake, relation, columns, orderBy, folder }, view.spec.eventTime, {
+    ...window,
+    sourceFingerprint,
+    predecessor: commit,
+  });
   return { window: made, predecessor: commit };
 }
 

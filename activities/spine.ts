@@ -13,7 +13,7 @@ import { describe, whileUnchanged, type PinnedSource as SourceInOneState, type S
 import { rangeOfRows } from './coverage.js';
 import type { Dependencies } from './dependencies.js';
 import { leaveOutErased } from './erased-rows.js';
-import { resolveJoins, type ResolvedJoins, type ViewPin } from './joins.js';
+import { resolveJoins, withService, type ResolvedJoins, type ViewPin } from './joins.js';
 import { withLabels } from './labels.js';
 import { readSpine } from './spine-rows.js';
 
@@ -69,7 +69,8 @@ export async function joinSpine(
 ): Promise<JoinedSpine> {
   const read = await readSpine(dependencies, session, project, spec, pins);
   await numberRows(session, read.relation, spec);
-  await leaveOutErased(dependencies.db, session, project, spineTable, spec.joins);
+  const { joins } = await withService(dependencies, project, spec);
+  await leaveOutErased(dependencies.db, session, project, spineTable, joins);
   const labelled = await withLabels(dependencies, session, project, spec, spineTable, pins?.labels);
   return joinFeatures(dependencies, session, project, spec, { ...read, ...labelled }, pins);
 }

@@ -55,6 +55,19 @@ export async function deleteErased(
   await session.run(`DELETE FROM ${table} WHERE EXISTS (SELECT 1 FROM ${found} AS erased WHERE ${same})`);
 }
 
+/** The relation without the rows of erased keys: itself while there are none. Good until the next such question of the session. */
+export async function withoutErasedKeys(
+  session: Session,
+  tombstones: Tombstones,
+  relation: string,
+  keys: readonly Column[],
+): Promise<string> {
+  const found = await findErased(session, tombstones, relation, keys);
+  if (found === null) return relation;
+  const same = keys.map(({ name }) => `kept.${quoteName(name)} = erased.${quoteName(name)}`).join(' AND ');
+  return `(SELECT kept.* FROM ${relation} AS kept ANTI JOIN ${found} AS erased ON ${same})`;
+}
+
 /** Columns of a relation that hold an entity's key, in the order of its key columns. */
 export type KeyTuple = readonly string[];
 
