@@ -1,6 +1,6 @@
 import { DomainError } from '../domain/errors.js';
 import type { LiveCompaction, WindowFiles } from '../domain/decide/compaction.js';
-import type { StagedFile } from '../domain/features.js';
+import type { Lane, StagedFile } from '../domain/features.js';
 import type { Instant } from '../domain/ids.js';
 import type { Principal } from '../domain/principal.js';
 import type { CompactionRun } from '../domain/snapshots.js';
@@ -37,17 +37,21 @@ export interface Member {
   readonly sha256: string;
 }
 
-/** The files of the windows in their order, and the columns that all of them have. */
+/**
+ * The files of the windows in their order, and the columns that all of them have. Throws `generation_moved` when pushed rows
+ * came to one of the windows after it was planned: joins tell them from the sources' rows by their file.
+ */
 export async function membersOf(
   db: Queries,
   table: TableRef,
   { first, last }: Pick<CompactionRun, 'first' | 'last'>,
 ): Promise<{ members: Member[]; columns: TableColumn[] }> {
-  const members = await db.query<Member>(
-    `SELECT key, rows, sha256 FROM files WHERE ${tableWhere} AND end_snapshot IS NULL AND window_start BETWEEN $5 AND $6
+  const members = await db.query<Member & { lane: Lane }>(
+    `SELECT key, rows, sha256, lane FROM files WHERE ${tableWhere} AND end_snapshot IS NULL AND window_start BETWEEN $5 AND $6
      ORDER BY window_start, lane DESC, key`,
     [...tableValues(table), first, last],
   );
+  if (members.some(({ lane }) => lane === 'pushes')) throw moved(table, { first, last });
   const { columns } = only(
     await db.query<{ columns: TableColumn[] }>(
       `SELECT columns FROM lake_tables WHERE ${tableWhere}`,
@@ -56,6 +60,11 @@ export async function membersOf(
   );
   return { members, columns };
 }
+
+const moved = (table: TableRef, { first, last }: Pick<CompactionRun, 'first' | 'last'>): DomainError =>
+  new DomainError('generation_moved', `A window of ${tableId(table)} from ${first} to ${last} was committed.`, {
+    ...{ first, last },
+  });
 
 export interface NewCompaction {
   readonly table: TableRef;
@@ -78,14 +87,7 @@ export async function recordCompaction(db: Database, made: NewCompaction): Promi
     // Commits of the table wait meanwhile, so that none of them misses the file whose range it ends.
     await tx.query(`SELECT 1 FROM lake_tables WHERE ${tableWhere} FOR NO KEY UPDATE`, tableValues(table));
     const now = await membersOf(tx, table, { first, last });
-    if (now.members.map(({ key }) => key).join('\n') !== members.join('\n'))
-      throw new DomainError(
-        'generation_moved',
-        `A window of ${tableId(table)} from ${first} to ${last} was committed.`,
-        {
-          ...{ first, last },
-        },
-      );
+    if (now.members.map(({ key }) => key).join('\n') !== members.join('\n')) throw moved(table, { first, last });
     const range = [...tableValues(table), first, last];
     const [there] = await tx.query(
       `SELECT 1 FROM compactions WHERE ${tableWhere} AND first_start = $5 AND last_start = $6 AND end_snapshot IS NULL AND removed_at IS NULL`,

@@ -1,5 +1,6 @@
 import type { ProjectName } from '../../domain/ids.js';
 import { anonymous } from '../../domain/principal.js';
+import { membersOf, recordCompaction } from '../../store/compaction.js';
 import type { Database } from '../../store/db.js';
 import {
   commitWindow,
@@ -55,6 +56,21 @@ test('many windows committed at once have as many snapshots, each number once', 
   expect(values.map(({ snapshot }) => snapshot).sort((a, b) => a - b)).toEqual(
     Array.from({ length: 12 }, (_, at) => at + 1),
   );
+});
+
+test('windows that rows were pushed to after a compaction was planned are not compacted', async () => {
+  const range = { first: day(1), last: day(3) };
+  for (const number of [1, 2, 3]) await commit(number, 'a', null);
+  const pushed = await commitWindow(db, { ...commitOf(staged(2, 'pushed'), null), lane: 'pushes' });
+  expect(pushed.repeated).toBe(false);
+  await expect(membersOf(db, view, range)).rejects.toMatchObject({ code: 'generation_moved' });
+  const [file] = staged(9).files;
+  const made = { table: view, ...range, members: await keysAt('origin_hour'), workflowId: 'w', principal: anonymous };
+  expect(made.members).toHaveLength(4);
+  await expect(
+    recordCompaction(db, { ...made, file: { key: '', rows: 0, bytes: 0, sha256: '', ...file, rowHash: '' } }),
+  ).rejects.toMatchObject({ code: 'generation_moved' });
+  expect(await keysAt('origin_hour')).toEqual(made.members);
 });
 
 test('a window is committed anew on its head only', async () => {
