@@ -9,7 +9,8 @@ import type { Principal } from '../domain/principal.js';
 
 /** One statement at a time, with rows as plain objects. Both the pool and an open transaction are one. */
 export interface Queries {
-  query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+  /** A statement with a name is planned once a connection: for what is asked thousands of times a second. */
+  query<Row extends object>(text: string, values?: readonly unknown[], name?: string): Promise<Row[]>;
 }
 
 /** An open transaction; COPY moves any number of rows through it without holding them. */
@@ -95,9 +96,9 @@ export function openDatabase({ url, poolMax = 10, application = 'eider' }: Datab
   pool.on('error', () => undefined);
 
   const queriesOf = (client: Pool | PoolClient): Queries => ({
-    async query<Row extends object>(text: string, values: readonly unknown[] = []) {
+    async query<Row extends object>(text: string, values: readonly unknown[] = [], name?: string) {
       try {
-        return (await client.query<Row>(text, values as unknown[])).rows;
+        return (await client.query<Row>({ text, values: values as unknown[], name })).rows;
       } catch (error) {
         throw translate(error);
       }

@@ -142,6 +142,7 @@ export async function readRows(
       `SELECT v.live, g.key, g.event_time AS "eventTime", g.known_at AS "knownAt", g.features
        FROM online_views v LEFT JOIN ${tableOf(id)} g ON g.key = ANY($3) WHERE v.project = $1 AND v.view = $2`,
       [project, view, keys],
+      `online.read.${id}`,
     );
     if (rows[0]?.live !== id) return null;
     return rows.filter((row): row is typeof row & { key: string } => row.key !== null);

@@ -6,10 +6,11 @@ import type { Join } from '../../domain/names.js';
 import type { OnlineAnswer, OnlineColumn, OnlineGeneration, OnlineValue } from '../../domain/online.js';
 import { joinedViews, type JoinedView } from '../../domain/references.js';
 import type { Database } from '../../store/db.js';
-import { liveGeneration, readRows, type Generation, type OnlineRow } from '../../store/online.js';
+import { liveGeneration, type Generation, type OnlineRow } from '../../store/online.js';
 import { shapeOf } from '../../store/online-shapes.js';
 import { getResource } from '../../store/resources.js';
 import { answerColumns, keysOf, lengthOf } from './online-answer.js';
+import { OnlineBatches } from './online-batches.js';
 import { DATABASE } from './tokens.js';
 
 /** What is read: features, a FeatureService or both, for entities given as columns of equal length. */
@@ -43,7 +44,11 @@ export class OnlineReader {
   private readonly generations = new Map<string, Generation>();
   private readonly services = new Map<string, { until: number; features: readonly string[]; joins: readonly Join[] }>();
 
-  constructor(@Inject(DATABASE) private readonly db: Database) {}
+  private readonly batches: OnlineBatches;
+
+  constructor(@Inject(DATABASE) private readonly db: Database) {
+    this.batches = new OnlineBatches(db);
+  }
 
   async read(project: ProjectName, question: OnlineQuestion): Promise<OnlineAnswer> {
     const { features, joins } = await this.selection(project, question);
@@ -70,7 +75,9 @@ export class OnlineReader {
       const live = await this.live(project, joined.view, question.unpublished ?? 'refuse');
       const keys = keysOf(joined, live.shape, question.entities, count);
       const wanted = [...new Set(keys)].filter((key): key is string => key !== null);
-      const rows: OnlineRow[] | null = live.stored ? await readRows(this.db, project, live.stored, wanted) : [];
+      const rows: readonly OnlineRow[] | null = live.stored
+        ? await this.batches.read(project, live.stored, wanted)
+        : [];
       if (rows !== null) {
         const asked = { at: question.asOf ?? now(), asOf: question.asOf, expired: question.expired ?? 'null' } as const;
         const { view, revision, generation } = live;

@@ -26,6 +26,9 @@ export const projectOf = (request: FastifyRequest): ProjectName =>
 /** Refuses names that cannot be projects, and projects that do not exist, before anything else looks at the request. */
 @Injectable()
 export class ProjectGuard implements CanActivate {
+  /** Projects that were found; nobody can delete one. */
+  private readonly found = new Set<string>();
+
   constructor(@Inject(DATABASE) private readonly db: Database) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
@@ -35,7 +38,9 @@ export class ProjectGuard implements CanActivate {
     const parsed = ProjectNameSchema.safeParse(project);
     if (!parsed.success)
       throw invalidRequest(parsed.error.issues.map(({ message }) => ({ field: 'path.project', message })));
+    if (this.found.has(parsed.data)) return true;
     await requireProject(this.db, parsed.data);
+    this.found.add(parsed.data);
     return true;
   }
 }
