@@ -22,6 +22,7 @@ export const ResourceNameSchema = name.transform((text) => text as ResourceName)
 export const ColumnName = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,62}$/, 'must be a plain column name: letters, digits and _')
+  .refine((text) => text.toLowerCase() !== 'rowid', 'is what the engine calls the place of a row')
   .describe('A column name.');
 export const RunIdSchema = z
   .string()

@@ -22,7 +22,12 @@ export const quarantined = 'quarantined';
 
 const samplesMax = 5;
 
-/** The columns that hold what could not be cast; a space keeps them apart from every declared name. */
+/** No column that can be declared is called like these. */
+const windowColumn = '"#window"';
+const rowColumn = '"#row"';
+const flag = (position: number): string => `"#f${position}"`;
+
+/** The columns that hold what could not be cast. */
 const wrong = (position: number): string => `"eider wrong ${position}"`;
 
 /** How a declared column is read: a `type` expectation wants to know of a value that is none of its type, not fail by it. */
@@ -54,18 +59,18 @@ export async function judge(
 ): Promise<Map<Instant, ExpectationResult[]>> {
   const { expectations, windowMicros } = judged;
   if (expectations.length === 0) return new Map();
-  const aside = expectations.flatMap((one, at) => (one.severity === 'quarantine' ? [`f${at}`] : []));
+  const aside = expectations.flatMap((one, at) => (one.severity === 'quarantine' ? [flag(at)] : []));
   const keep = aside.length === 0 ? 'true' : `NOT (${aside.join(' OR ')})`;
   const identity = [...judged.keys, judged.eventTime].map((name) => `${quoteName(name)} := ${quoteName(name)}`);
   const aggregates = expectations.map((one, at) =>
     isRowTest(one)
-      ? `count_if(f${at})::DOUBLE AS c${at}, min(struct_pack(${identity.join(', ')}), ${samplesMax}) FILTER (f${at}) AS s${at}`
+      ? `count_if(${flag(at)})::DOUBLE AS c${at}, min(struct_pack(${identity.join(', ')}), ${samplesMax}) FILTER (${flag(at)}) AS s${at}`
       : `${wholeSql(one, judged, keep)} AS c${at}`,
   );
-  const rows = await session.rows<{ w: number; rows: number; kept: number } & Record<string, unknown>>(
-    `SELECT w, count(*)::DOUBLE AS rows, count_if(${keep})::DOUBLE AS kept, ${aggregates.join(', ')} FROM ${flagged(judged)} GROUP BY w`,
+  const rows = await session.rows<{ window: number; rows: number; kept: number } & Record<string, unknown>>(
+    `SELECT ${windowColumn} AS window, count(*)::DOUBLE AS rows, count_if(${keep})::DOUBLE AS kept, ${aggregates.join(', ')} FROM ${flagged(judged)} GROUP BY ${windowColumn}`,
   );
-  const found = new Map(rows.map((row) => [row.w, row]));
+  const found = new Map(rows.map((row) => [row.window, row]));
   if (aside.length > 0) await setAside(session, judged, aside);
   return new Map(
     windows.map((window) => {
@@ -77,13 +82,13 @@ export async function judge(
 
 /** The table with a flag for each expectation of rows: true breaks it. */
 function flagged(judged: Judged): string {
-  const flags = judged.expectations.flatMap((one, at) => (isRowTest(one) ? [`${breaks(one, at, judged)} AS f${at}`] : [])); // prettier-ignore
-  return `(SELECT *, rowid AS row_id, ${[windowSql(judged), ...flags].join(', ')} FROM ${judged.relation})`;
+  const flags = judged.expectations.flatMap((one, at) => (isRowTest(one) ? [`${breaks(one, at, judged)} AS ${flag(at)}`] : [])); // prettier-ignore
+  return `(SELECT *, rowid AS ${rowColumn}, ${[windowSql(judged), ...flags].join(', ')} FROM ${judged.relation})`;
 }
 
 const cell = ({ eventTime, windowMicros }: Judged): string =>
   `floor(epoch_us(${quoteName(eventTime)}) / ${windowMicros})`;
-const windowSql = (judged: Judged): string => `${cell(judged)}::DOUBLE AS w`;
+const windowSql = (judged: Judged): string => `${cell(judged)}::DOUBLE AS ${windowColumn}`;
 
 function breaks(expectation: Expectation, position: number, judged: Judged): string {
   switch (expectation.test) {
@@ -138,12 +143,14 @@ async function setAside(session: Session, judged: Judged, aside: readonly string
   const reasons = judged.expectations.flatMap((one, at) => {
     if (!isRowTest(one)) return [];
     const name = quoteText(expectationName(one));
-    return [`CASE WHEN f${at} THEN ${one.test === 'type' ? `${name} || ': ' || left(${wrong(at)}, 200)` : name} END`];
+    return [
+      `CASE WHEN ${flag(at)} THEN ${one.test === 'type' ? `${name} || ': ' || left(${wrong(at)}, 200)` : name} END`,
+    ];
   });
   await session.run(
-    `CREATE OR REPLACE TEMP TABLE ${quarantined} AS SELECT ${names}, concat_ws('; ', ${reasons.join(', ')}) AS ${reasonsColumn.name}, row_id FROM ${flagged(judged)} WHERE ${aside.join(' OR ')}`,
+    `CREATE OR REPLACE TEMP TABLE ${quarantined} AS SELECT ${names}, concat_ws('; ', ${reasons.join(', ')}) AS ${reasonsColumn.name}, ${rowColumn} FROM ${flagged(judged)} WHERE ${aside.join(' OR ')}`,
   );
-  await session.run(`DELETE FROM ${judged.relation} WHERE rowid IN (SELECT row_id FROM ${quarantined})`);
+  await session.run(`DELETE FROM ${judged.relation} WHERE rowid IN (SELECT ${rowColumn} FROM ${quarantined})`);
 }
 
 interface WindowRow {

@@ -37,6 +37,8 @@ export interface EventResources {
   readonly ttl?: string;
   readonly window?: string;
   readonly expectations?: readonly object[];
+  /** Of the view, beside its own two. */
+  readonly features?: readonly object[];
   readonly endpoint?: boolean;
 }
 
@@ -64,7 +66,7 @@ export function eventResources(options: EventResources): Resource[] {
     ...window,
     expectations: options.expectations,
   };
-  const features = [{ name: 'mean', type: 'DOUBLE' }, { name: 'events', type: 'BIGINT' }]; // prettier-ignore
+  const features = [{ name: 'mean', type: 'DOUBLE' }, { name: 'events', type: 'BIGINT' }, ...(options.features ?? [])]; // prettier-ignore
   const tests = [
     { test: 'metric', metric: 'calibration_gap', absolute: true, max: 0.1 },
     { test: 'metric', metric: 'auc' },

@@ -126,6 +126,19 @@ test('rows that break several expectations are quarantined once, with all reason
   expect(rows.filter(({ mean }) => mean === null).map(({ reasons }) => reasons)).toEqual(['not_null(mean); range(events)']); // prettier-ignore
 });
 
+test('a view may call its columns what it likes, and exactly the rows that break an expectation are quarantined', async () => {
+  await spoiled('NULL');
+  const names = ['w', 'f0', 'c0', 'row_id', 'window', 'rows', 'kept'];
+  const revision = await declare({
+    viewSql: each.replace(' FROM', `, ${names.map((name) => `id % 2 AS "${name}"`).join(', ')} FROM`),
+    features: names.map((name) => ({ name, type: 'BIGINT' })),
+    expectations: [{ test: 'not_null', column: 'mean', severity: 'quarantine' }],
+  });
+  expect(await materialize(revision)).toMatchObject({ rows: days * rowsADay - 1, quarantined: 1 });
+  expect(await quarantine()).toMatchObject([{ place: 'place-2', mean: null }]);
+  expect(await results(revision, true)).toMatchObject([{ start: dayOf(11), failed: 1, rows: rowsADay }]);
+});
+
 test('what is spoiled and mended again ends with an empty quarantine and the first row hash', async () => {
   await declareEach({ test: 'not_null', column: 'mean', severity: 'quarantine' });
   await materialize(2);
