@@ -8,11 +8,17 @@ const pureTableFunctions = new Set(['range', 'generate_series', 'unnest']);
 /** Written without parentheses these are calls as well; a column of such a name must be qualified by its table. */
 const clockWords = new Set(['current_date', 'current_time', 'current_timestamp', 'localtime', 'localtimestamp']);
 
+/** DuckDB calls these consistent, but they tell of the server and of the session, not of rows. */
+const sessionFunctions = new Set(['current_setting', 'getvariable']);
+
+/** DuckDB may take any other name for a file's. */
+const plainName = /^[A-Za-z_]\w*$/;
+
 interface Parsed {
-  tables: Set<string>;
+  /** Tables that nothing declares where they are read. */
+  unknown: Set<string>;
   tableFunctions: Set<string>;
   functions: Set<string>;
-  ctes: Set<string>;
   clockWords: Set<string>;
   sampled: boolean;
 }
@@ -22,9 +28,8 @@ interface Parsed {
  * says what it calls, DuckDB's own catalogue whether that is deterministic.
  */
 export async function checkSelect(session: Session, sql: string, relations: readonly string[]): Promise<void> {
-  const parsed = await parse(session, sql);
-  const allowed = new Set([...relations, ...parsed.ctes].map((name) => name.toLowerCase()));
-  const unknown = [...parsed.tables].filter((table) => !allowed.has(table.toLowerCase()));
+  const parsed = await parse(session, sql, relations);
+  const unknown = [...parsed.unknown];
   if (unknown.length > 0)
     throw new DomainError(
       'sql_invalid',
@@ -47,14 +52,15 @@ export async function checkSelect(session: Session, sql: string, relations: read
 /** Of these functions those that may answer otherwise next time. A macro is as stable as what it is made of. */
 async function unstableFunctions(session: Session, names: readonly string[]): Promise<string[]> {
   if (names.length === 0) return [];
+  const others = [...sessionFunctions].map(quoteText).join(', ');
   const rows = await session.rows<{ name: string }>(
     `SELECT DISTINCT function_name AS name FROM duckdb_functions()
-     WHERE (stability <> 'CONSISTENT' OR macro_definition LIKE '%current_timestamp%') AND function_name IN (${names.map(quoteText).join(', ')}) ORDER BY 1`,
+     WHERE (stability <> 'CONSISTENT' OR macro_definition LIKE '%current_timestamp%' OR function_name IN (${others})) AND function_name IN (${names.map(quoteText).join(', ')}) ORDER BY 1`,
   );
   return rows.map(({ name }) => `${name}()`);
 }
 
-async function parse(session: Session, sql: string): Promise<Parsed> {
+async function parse(session: Session, sql: string, relations: readonly string[]): Promise<Parsed> {
   const [row] = await session.rows<{ tree: string }>('SELECT json_serialize_sql($sql::VARCHAR)::VARCHAR AS tree', {
     sql,
   });
@@ -77,27 +83,58 @@ async function parse(session: Session, sql: string): Promise<Parsed> {
       {},
     );
   const parsed: Parsed = {
-    ...{ tables: new Set(), tableFunctions: new Set(), functions: new Set() },
-    ...{ ctes: new Set(), clockWords: new Set(), sampled: false },
+    ...{ unknown: new Set(), tableFunctions: new Set(), functions: new Set(), clockWords: new Set() },
+    sampled: false,
   };
-  walk(tree.statements[0], parsed);
+  walk(tree.statements[0], new Set(relations.map((name) => name.toLowerCase())), parsed);
   return parsed;
 }
 
-function walk(node: unknown, into: Parsed): void {
-  if (Array.isArray(node)) return node.forEach((inner) => walk(inner, into));
+/** `visible` are the names that may be read here, in lower case: what is declared, and the WITHs around this place. */
+function walk(node: unknown, visible: ReadonlySet<string>, into: Parsed): void {
+  if (Array.isArray(node)) return node.forEach((inner) => walk(inner, visible, into));
   if (node === null || typeof node !== 'object') return;
   const fields = node as Record<string, unknown>;
-  if (fields.type === 'BASE_TABLE')
-    into.tables.add([fields.catalog_name, fields.schema_name, fields.table_name].filter(Boolean).join('.'));
+  note(fields, visible, into);
+  const { cte_map: ctes, ...others } = fields;
+  const inside = walkCtes(ctes as CteMap | undefined, visible, into);
+  const recursive = fields.type === 'RECURSIVE_CTE_NODE' ? withName(inside, String(fields.cte_name), into) : inside;
+  for (const [name, inner] of Object.entries(others))
+    if (fields.type === 'TABLE_FUNCTION' && name === 'function')
+      walk((inner as { children?: unknown }).children, inside, into);
+    else walk(inner, name === 'right' ? recursive : inside, into);
+}
+
+/** What a node says by itself, without what is in it. */
+function note(fields: Record<string, unknown>, visible: ReadonlySet<string>, into: Parsed): void {
+  if (fields.type === 'BASE_TABLE') {
+    const { catalog_name: catalog, schema_name: schema, table_name: table } = fields;
+    if (catalog || schema || !visible.has(String(table).toLowerCase()))
+      into.unknown.add([catalog, schema, table].filter(Boolean).join('.'));
+  }
+  // DESCRIBE, SUMMARIZE and SHOW, which may be written like a table.
+  if (fields.type === 'SHOW_REF') into.unknown.add(String(fields.table_name) || String(fields.show_type));
   if (fields.type === 'TABLE_FUNCTION') into.tableFunctions.add(functionName(fields.function));
   else if (fields.class === 'FUNCTION' || fields.class === 'WINDOW') into.functions.add(functionName(fields));
   else if (fields.class === 'COLUMN_REF') noteClockWord(fields.column_names as string[], into);
   if (fields.sample) into.sampled = true;
-  if (fields.cte_map)
-    for (const { key } of (fields.cte_map as { map: { key: string }[] }).map ?? []) into.ctes.add(key);
-  for (const [name, inner] of Object.entries(fields))
-    if (!(fields.type === 'TABLE_FUNCTION' && name === 'function')) walk(inner, into);
+}
+
+interface CteMap {
+  readonly map?: readonly { readonly key: string; readonly value: unknown }[];
+}
+
+/** Each sees those before it, never itself: there DuckDB would look for a table or a file of its name. */
+function walkCtes(ctes: CteMap | undefined, visible: ReadonlySet<string>, into: Parsed): ReadonlySet<string> {
+  return (ctes?.map ?? []).reduce((before, { key, value }) => {
+    walk(value, before, into);
+    return withName(before, key, into);
+  }, visible);
+}
+
+function withName(visible: ReadonlySet<string>, name: string, into: Parsed): ReadonlySet<string> {
+  if (!plainName.test(name)) into.unknown.add(name);
+  return new Set([...visible, name.toLowerCase()]);
 }
 
 function noteClockWord(names: readonly string[], into: Parsed): void {
