@@ -13,7 +13,7 @@ import type { Verified } from './erasure.js';
 export async function certify(
   { db }: Pick<Dependencies, 'db'>,
   { project, erasure, principal }: EraseEntity,
-  { left, tables, files }: Verified,
+  { left, tables, files, staged }: Verified,
 ): Promise<{ sha256: string }> {
   const state = await getErasure(db, project, erasure);
   if (state.certificate) return { sha256: state.certificate.sha256 };
@@ -28,6 +28,7 @@ export async function certify(
     endedAt: await instantBefore(db, 0),
     ...(await findingsOf(db, project, erasure, entity)),
     verified: { tables, files, rowsFound: 0 },
+    staged,
   };
   const signed = await sign(db, certificate);
   await endErasure(db, project, signed, { name: principal });

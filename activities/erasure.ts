@@ -1,13 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import type { Window } from '../domain/features.js';
+import { access } from 'node:fs/promises';
+import { isDomainError } from '../domain/errors.js';
+import type { Column, Window } from '../domain/features.js';
 import { failpoint } from '../domain/failpoints.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
-import { durationMicros } from '../domain/instants.js';
-import type { EraseEntity } from '../domain/snapshots.js';
+import { durationMicros, fromMicros } from '../domain/instants.js';
+import type { EraseEntity, ErasureCertificate } from '../domain/snapshots.js';
 import { quoteText, type Session } from '../lake/duckdb.js';
 import { holdsKey } from '../lake/erased.js';
 import { hashRows } from '../lake/rows.js';
 import { writeFile } from '../lake/snapshots.js';
+import { describe } from '../lake/sources/index.js';
 import { windowStatistics } from '../lake/statistics.js';
 import { eraseRecords, countRecords } from '../store/erased-records.js';
 import { erasureKey, type ErasureKey } from '../store/erasures.js';
@@ -28,10 +31,11 @@ import { replaceStatistics } from '../store/statistics.js';
 import { certify } from './certificates.js';
 import type { Dependencies } from './dependencies.js';
 import { beating } from './heartbeat.js';
+import { attemptMs, orphansOf } from './orphans.js';
 
 export type ErasureDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake'>;
 
-export interface Verified {
+export interface Verified extends Pick<ErasureCertificate, 'staged'> {
   /** Where rows of the key still are, and how many; empty: nowhere. */
   readonly left: Readonly<Record<string, number>>;
   readonly tables: number;
@@ -85,6 +89,9 @@ async function eraseTables(
   const key = await erasureKey(db, project, erasure);
   if (key === null) return;
   await deleteMarked(dependencies, project);
+  const until = Date.now() - attemptMs;
+  for (const { key: left } of await orphansOf(dependencies, project, ({ modifiedMs }) => modifiedMs < until))
+    await lake.remove(left);
   await engine.session(async (session) => {
     for (const target of await erasureTargets(db, project, key)) {
       const holds = conditionOf(target, key);
@@ -103,12 +110,11 @@ async function eraseTables(
 }
 
 /** The log of an endpoint keeps keys as JSON, in a column of that name. */
-const hasJsonKey = ({ table, columns }: ErasureTarget): boolean =>
-  table.schema === 'inference' &&
+const hasJsonKey = (columns: readonly Column[]): boolean =>
   ['request_id', 'key'].every((name) => columns.some((one) => one.name === name && one.type === 'VARCHAR'));
 
-const conditionOf = (target: ErasureTarget, { values }: ErasureKey): string =>
-  holdsKey(target.columns, target.tuples, values, hasJsonKey(target));
+const conditionOf = ({ table, columns, tuples }: ErasureTarget, { values }: ErasureKey): string =>
+  holdsKey(columns, tuples, values, table.schema === 'inference' && hasJsonKey(columns));
 
 /** Which of these files have rows of the key, and how many; bounds in the files' footers spare most of the reading. */
 async function holding(
@@ -194,11 +200,12 @@ async function verify(
 ): Promise<Verified> {
   const { db, engine } = dependencies;
   const key = await erasureKey(db, project, erasure);
-  if (key === null) return { left: {}, tables: 0, files: 0 };
-  const left: Record<string, number> = await countRecords(db, project, key, await tuplesOf(dependencies, project, key));
+  if (key === null) return { left: {}, tables: 0, files: 0, staged: { files: 0, collectableAt: null } };
+  const tuples = await tuplesOf(dependencies, project, key);
+  const left: Record<string, number> = await countRecords(db, project, key, tuples);
   const targets = await erasureTargets(db, project, key);
   let count = 0;
-  await engine.session(async (session) => {
+  const staged = await engine.session(async (session) => {
     for (const target of targets) {
       const { files, compactions } = await filesOf(db, target.table);
       count += files.length + compactions.length;
@@ -206,6 +213,53 @@ async function verify(
       const rows = [...found.values()].reduce((sum, one) => sum + one, 0);
       if (rows > 0) left[tableId(target.table)] = rows;
     }
+    return stagedWithKey(dependencies, session, project, key, tuples);
   }, signal);
-  return { left, tables: targets.length, files: count };
+  return { left, tables: targets.length, files: count, staged };
+}
+
+/**
+ * Files that nobody reads and that may hold the key: an attempt that works still, or died lately, has staged them. They may not
+ * be taken from one that works; once none can, garbage collection removes them.
+ */
+async function stagedWithKey(
+  dependencies: ErasureDependencies,
+  session: Session,
+  project: ProjectName,
+  { values }: ErasureKey,
+  tuples: readonly (readonly string[])[],
+): Promise<Verified['staged']> {
+  let newestMs: number | null = null;
+  let files = 0;
+  for (const { key, modifiedMs } of await orphansOf(dependencies, project, () => true)) {
+    const file = dependencies.lake.path(key);
+    if (!(await mayHold(session, file, tuples, values))) continue;
+    files += 1;
+    newestMs = Math.max(newestMs ?? 0, modifiedMs);
+  }
+  return { files, collectableAt: newestMs === null ? null : fromMicros((Math.ceil(newestMs) + attemptMs) * 1000) };
+}
+
+/** What cannot be read, because it is written just now or was never finished, may. */
+async function mayHold(
+  session: Session,
+  file: string,
+  tuples: readonly (readonly string[])[],
+  values: readonly string[],
+): Promise<boolean> {
+  const rows = `read_parquet(${quoteText(file)})`;
+  try {
+    const columns = await describe(session, rows);
+    const jsonKey = hasJsonKey(columns);
+    const [found] = await session.rows<{ held: boolean }>(
+      `SELECT count(*) > 0 AS held FROM ${rows} WHERE ${holdsKey(columns, tuples, values, jsonKey)}`,
+    );
+    return found?.held ?? false;
+  } catch (error) {
+    if (!isDomainError(error)) throw error;
+    return access(file).then(
+      () => true,
+      () => false,
+    );
+  }
 }

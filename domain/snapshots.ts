@@ -153,6 +153,11 @@ export interface ErasureCertificate {
   /** Not ours to change: as long as these hold the key, they are read without it. */
   readonly sources: readonly string[];
   readonly verified: { readonly tables: number; readonly files: number; readonly rowsFound: 0 };
+  /**
+   * Files that no table has and nobody can read, with the key or unreadable: what attempts staged that work still or died.
+   * From the instant on garbage collection removes what is left of them; null: there are none.
+   */
+  readonly staged: { readonly files: number; readonly collectableAt: Instant | null };
 }
 
 export interface SignedCertificate {
