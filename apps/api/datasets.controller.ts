@@ -1,5 +1,5 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, StreamableFile } from '@nestjs/common';
-import { ApiConsumes, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiConsumes, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -78,6 +78,7 @@ export class DatasetsController {
   @Post('spines')
   @HttpCode(201)
   @ApiConsumes(...Object.values(arrowTypes))
+  @ApiBody({ schema: { type: 'string', format: 'binary' } })
   @ApiOperation({ summary: 'Uploads an Arrow table (IPC stream or file) whose rows training sets may be built on.' })
   async spine(
     @Param('project') project: ProjectName,
