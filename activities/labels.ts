@@ -1,11 +1,11 @@
 import type { DatasetSpec, LabelSource, PinnedLabels } from '../domain/datasets.js';
-import type { Window } from '../domain/features.js';
+import type { Column, Window } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import type { Revision } from '../domain/resources.js';
-import { quoteName, quoteText, timestamp, type Session } from '../lake/duckdb.js';
+import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
 import { describe, pinSource } from '../lake/sources/index.js';
 import { withSources } from '../lake/sql.js';
-import { labelsAsOf, newestLabel } from '../store/labels.js';
+import { labelsAsOf, newestLabel, type UploadedLabel } from '../store/labels.js';
 import { getResource } from '../store/resources.js';
 import type { Dependencies } from './dependencies.js';
 
@@ -53,22 +53,63 @@ async function withUploads(
 ): Promise<{ readonly relation: string; readonly used: string | null }> {
   const uploaded = await labelsAsOf(db, project, of, until);
   if (uploaded.length === 0) return { relation: rows, used: null };
-  const values = uploaded.map(
-    (one) =>
-      `([${key.map((column) => quoteText(String(one.key[column]))).join(', ')}], ${quoteText(String(one.label))}, ${timestamp(one.knownAt)})`,
-  );
-  await session.run(
-    `CREATE OR REPLACE TEMP TABLE uploaded_labels AS SELECT row_key, label::${type} AS label, known_at FROM (VALUES ${values.join(', ')}) AS u(row_key, label, known_at)`,
-  );
-  const rowKey = `[${key.map((column) => `o.${quoteName(column)}::VARCHAR`).join(', ')}]`;
+  const columns = await describe(session, rows);
+  const keys = key.map((name) => columns.find((column) => column.name === name) ?? { name, type: 'VARCHAR' });
+  await loadUploads(session, uploaded, keys, type);
+  const same = key.map((name, index) => `u.k${index} = o.${quoteName(name)}`).join(' AND ');
   const replaced = [
-    `CASE WHEN u.row_key IS NULL THEN o.${quoteName(label)} ELSE u.label END AS ${quoteName(label)}`,
+    `CASE WHEN u.k0 IS NULL THEN o.${quoteName(label)} ELSE u.label END AS ${quoteName(label)}`,
     ...(knownAt === null ? [] : [`coalesce(u.known_at, o.${quoteName(knownAt)}) AS ${quoteName(knownAt)}`]),
   ];
   return {
-    relation: `(SELECT o.* REPLACE (${replaced.join(', ')}) FROM ${rows} AS o LEFT JOIN uploaded_labels AS u ON u.row_key = ${rowKey})`,
-    used: `(SELECT 1 FROM ${rows} AS o SEMI JOIN uploaded_labels AS u ON u.row_key = ${rowKey})`,
+    relation: `(SELECT o.* REPLACE (${replaced.join(', ')}) FROM ${rows} AS o LEFT JOIN uploaded_labels AS u ON ${same})`,
+    used: `(SELECT 1 FROM ${rows} AS o SEMI JOIN uploaded_labels AS u ON ${same})`,
   };
+}
+
+const labelsAtOnce = 10_000;
+
+/**
+ * Uploads in the types of the columns that they belong to, as a table of the session. Keys that were written differently and
+ * are one value have one row, with the newest label; what is no value of the column's type belongs to no row.
+ */
+async function loadUploads(
+  session: Session,
+  uploaded: readonly UploadedLabel[],
+  keys: readonly Column[],
+  type: string,
+): Promise<void> {
+  const form = '[{"key": ["VARCHAR"], "label": "VARCHAR", "known_at": "TIMESTAMP", "id": "BIGINT"}]';
+  const textOf = (value: string | number | undefined) => (value === undefined ? null : String(value));
+  await session.run(
+    'CREATE OR REPLACE TEMP TABLE uploaded_texts (key VARCHAR[], label VARCHAR, known_at TIMESTAMP, id BIGINT)',
+  );
+  for (let first = 0; first < uploaded.length; first += labelsAtOnce) {
+    const texts = uploaded.slice(first, first + labelsAtOnce).map(({ key, label, knownAt, id }) => ({
+      key: keys.map(({ name }) => textOf(key[name])),
+      ...{ label: String(label), known_at: knownAt, id },
+    }));
+    await session.run(
+      `INSERT INTO uploaded_texts SELECT l.key, l.label, l.known_at, l.id FROM (SELECT unnest(from_json($texts, '${form}')) AS l)`,
+      { texts: JSON.stringify(texts) },
+    );
+  }
+  const names = keys.map((_, index) => `k${index}`);
+  const values = keys.map((column, index) => `${valueOf(`key[${index + 1}]`, column)} AS k${index}`);
+  await session.run(
+    `CREATE OR REPLACE TEMP TABLE uploaded_labels AS SELECT * FROM (SELECT ${values.join(', ')}, label::${type} AS label, known_at, id FROM uploaded_texts)
+     WHERE ${names.map((name) => `${name} IS NOT NULL`).join(' AND ')}
+     QUALIFY row_number() OVER (PARTITION BY ${names.join(', ')} ORDER BY known_at DESC, id DESC) = 1`,
+  );
+}
+
+/** The text as a value of the column's type, NULL when it is none. A number is not rounded to one, an instant without a zone is UTC. */
+function valueOf(text: string, { type }: Column): string {
+  const value = `TRY_CAST(${text} AS ${type})`;
+  if (/INT|DECIMAL/.test(type)) return `CASE WHEN ${value} = TRY_CAST(${text} AS DOUBLE) THEN ${value} END`;
+  if (/^TIMESTAMP(_\w+)?$/.test(type))
+    return `TRY_CAST(TRY_CAST(${text} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AS ${type})`;
+  return value;
 }
 
 /**

@@ -11,6 +11,11 @@ export interface Label {
   readonly knownAt: Instant;
 }
 
+export interface UploadedLabel extends Label {
+  /** Of two uploads the later one has the greater. */
+  readonly id: number;
+}
+
 /** The column that says whose labels they are, and its value. */
 const ownerOf = (of: LabelSource): readonly ['model' | 'dataset', string] =>
   'model' in of ? ['model', of.model] : ['dataset', of.dataset];
@@ -59,10 +64,10 @@ export async function labelsAsOf(
   of: LabelSource,
   { asOf, upTo }: { readonly asOf: Instant | null; readonly upTo?: number },
   limit = labelsMax,
-): Promise<Label[]> {
+): Promise<UploadedLabel[]> {
   const [column, owner] = ownerOf(of);
-  const labels = await db.query<Label>(
-    `SELECT DISTINCT ON (key) key, label, known_at AS "knownAt" FROM labels
+  const labels = await db.query<UploadedLabel>(
+    `SELECT DISTINCT ON (key) id, key, label, known_at AS "knownAt" FROM labels
      WHERE project = $1 AND ${column} = $2 AND ($3::timestamptz IS NULL OR known_at <= $3) AND ($5::bigint IS NULL OR id <= $5)
      ORDER BY key, known_at DESC, id DESC LIMIT $4`,
     [project, owner, asOf, limit + 1, upTo ?? null],

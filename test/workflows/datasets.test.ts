@@ -226,4 +226,30 @@ describe('labels', () => {
     expect(await without('march')).toEqual(await without(name));
     expect(await getTrainingSet(world.db, project, name)).toEqual(first);
   });
+
+  test.each(['INTEGER', 'DOUBLE', 'DECIMAL(9,2)'])(
+    'find their row by the values of its key, %s and TIMESTAMP, however they were written',
+    async (type) => {
+      const put = (id: number | string, asked: string, value: boolean, known: string) =>
+        putLabels(world.db, project, { dataset: name }, [{ key: { id, asked }, label: value, knownAt: instant(known) }], anonymous); // prettier-ignore
+      await put(7, '2001-01-05 12:00:00', true, '2001-02-01');
+      await put('7', '2001-01-05T14:00:00+02:00', false, '2001-03-01');
+      await put('3.0', '2001-01-09T12:00:00Z', true, '2001-02-01');
+      // Of no row: another number, no number, and no instant.
+      await put(8.004, '2001-01-08 00:00:00', true, '2001-02-01');
+      await put('nine', '2001-01-07 00:00:00', false, '2001-02-01');
+      await put(9, 'later', false, '2001-02-01');
+      const spine = { ...sql, sql: `SELECT * REPLACE (id::${type} AS id) FROM asked` };
+      const set = await build({ spine, key: ['id', 'asked'], label: { column: 'bought' } });
+      expect(await bought(name)).toEqual([false, false, true, false, true, false]);
+      expect(set).toMatchObject({ rows: { all: 6 }, labels: { used: 2 } });
+    },
+  );
+
+  test('of many uploads are all taken', async () => {
+    const many = Array.from({ length: 10_001 }, (_, id) => ({ key: { id }, label: id === 9, knownAt: instant('2001-02-01') })); // prettier-ignore
+    await putLabels(world.db, project, { dataset: name }, many, anonymous);
+    await build({ key: ['id'], label: { column: 'bought' } });
+    expect(await bought(name)).toEqual([false, false, false, false, true, false]);
+  });
 });
