@@ -38,7 +38,7 @@ const attemptsMax = 20;
 
 type Live = Pick<Generation, 'generation' | 'revision' | 'shape' | 'view'> & { readonly stored: Generation | null };
 
-/** Reads the online store. All rows of one view in an answer come from one generation. */
+/** Reads the online store. All rows of one view in an answer come from one generation, under whatever names it is joined. */
 @Injectable()
 export class OnlineReader {
   private readonly generations = new Map<string, Generation>();
@@ -55,8 +55,9 @@ export class OnlineReader {
     const count = lengthOf(question.entities);
     requireWithin('features', features.length, featuresMax);
     requireWithin('entities times features', count * features.length, valuesMax);
-    const views = joinedViews(features, joins);
-    const answers = await Promise.all(views.map((view) => this.readView(project, view, question, count)));
+    const joined = joinedViews(features, joins);
+    const names = [...new Set(joined.map(({ view }) => view))];
+    const answers = await Promise.all(names.map((name) => this.readView(project, name, joined, question, count)));
     const columns = new Map(answers.flatMap((answer) => answer.columns.map((column) => [column.ref, column])));
     const generations = new Map(answers.map(({ generation }) => [generation.view, generation]));
     return {
@@ -65,16 +66,19 @@ export class OnlineReader {
     };
   }
 
+  /** Under however many names a view is joined, all of its rows are read by one statement. */
   private async readView(
     project: ProjectName,
-    joined: JoinedView,
+    name: string,
+    all: readonly JoinedView[],
     question: OnlineQuestion,
     count: number,
   ): Promise<{ columns: OnlineColumn[]; generation: OnlineGeneration }> {
+    const joined = all.filter(({ view }) => view === name);
     for (let attempt = 1; ; attempt++) {
-      const live = await this.live(project, joined.view, question.unpublished ?? 'refuse');
-      const keys = keysOf(joined, live.shape, question.entities, count);
-      const wanted = [...new Set(keys)].filter((key): key is string => key !== null);
+      const live = await this.live(project, name, question.unpublished ?? 'refuse');
+      const keyed = joined.map((one) => ({ one, keys: keysOf(one, live.shape, question.entities, count) }));
+      const wanted = [...new Set(keyed.flatMap(({ keys }) => keys))].filter((key) => key !== null);
       const rows: readonly OnlineRow[] | null = live.stored
         ? await this.batches.read(project, live.stored, wanted)
         : [];
@@ -82,14 +86,14 @@ export class OnlineReader {
         const asked = { at: question.asOf ?? now(), asOf: question.asOf, expired: question.expired ?? 'null' } as const;
         const { view, revision, generation } = live;
         return {
-          columns: answerColumns(joined, live.shape, keys, rows, asked),
+          columns: keyed.flatMap(({ one, keys }) => answerColumns(one, live.shape, keys, rows, asked)),
           generation: { view, revision, generation },
         };
       }
       // The pointer moved between two looks at it.
-      this.generations.delete(`${project}/${joined.view}`);
+      this.generations.delete(`${project}/${name}`);
       if (attempt === attemptsMax)
-        throw new DomainError('generation_moved', `The live generation of "${joined.view}" changes all the time.`);
+        throw new DomainError('generation_moved', `The live generation of "${name}" changes all the time.`);
     }
   }
 

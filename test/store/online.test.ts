@@ -1,6 +1,7 @@
 import { OnlineReader } from '../../apps/api/online-reader.js';
 import type { Instant, ProjectName } from '../../domain/ids.js';
 import { plusMicros } from '../../domain/instants.js';
+import { Join } from '../../domain/names.js';
 import type { OnlineAnswer, PushedRow } from '../../domain/online.js';
 import { anonymous } from '../../domain/principal.js';
 import { dropRetired, rollBack } from '../../store/online-publish.js';
@@ -138,14 +139,17 @@ test('while publishes and roll-backs go on, every read is whole, from one genera
   const letters = ['A', 'B', 'C', 'D', 'E'];
   /** All amounts of a generation are its number. */
   const publish = (number: number) => publishRows(database.db, project, letters.map((letter) => ({ letter, at: day('19'), amount: number }))); // prettier-ignore
+  const joins = [Join.parse({ name: 'other', view: 'seats', keys: { letter: 'neighbour' } })];
+  const entities = { row: letters.map(() => 1), letter: letters, neighbour: [...letters].reverse() };
+  const question = { features: ['seats:amount', 'other:amount'], joins, entities };
   await publish(1);
   let done = false;
   const seen = new Set<number>();
   const reading = Promise.all(
     Array.from({ length: 4 }, async () => {
       for (let reads = 0; !done || reads < 50; reads++) {
-        const { columns, generations } = await ask(['seats:amount'], letters);
-        const values = new Set(columns[0]?.values);
+        const { columns, generations } = await reader.read(project, { ...question, asOf: day('20') });
+        const values = new Set(columns.flatMap((column) => column.values));
         expect([...values]).toEqual([generations[0]?.generation]);
         seen.add(generations[0]?.generation ?? 0);
       }
