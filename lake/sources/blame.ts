@@ -33,7 +33,7 @@ export async function blaming<Result>(
 }
 
 const failureOf = (session: Session, relation: string): Promise<unknown> =>
-  session.run(`SELECT sum(hash(rows)) FROM ${relation} AS rows`).then(
+  session.run(`SELECT sum(hash(*COLUMNS(*))) FROM ${relation}`).then(
     () => null,
     (error: unknown) => error,
   );

@@ -9,13 +9,29 @@ import { localFiles } from './files.js';
 import { icebergTable } from './iceberg.js';
 import { postgresTable } from './postgres.js';
 import { s3Files } from './s3.js';
-import { changed, unreadable, type PinnedSource, type Reach, type Source, type SourceFormat } from './source.js';
+import {
+  changed,
+  describe,
+  unreadable,
+  type PinnedSource,
+  type Reach,
+  type Source,
+  type SourceFormat,
+} from './source.js';
 
 export { blaming } from './blame.js';
 export * from './fingerprints.js';
 export { sourceFiles } from './files.js';
 export { clearCopies } from './importer.js';
-export { knownAtColumn, relationOf, unreadable, type PinnedSource, type Reach, type Source } from './source.js';
+export {
+  describe,
+  knownAtColumn,
+  relationOf,
+  unreadable,
+  type PinnedSource,
+  type Reach,
+  type Source,
+} from './source.js';
 
 function formatOf({ spec: { format, path } }: Source): SourceFormat {
   switch (format) {
@@ -75,9 +91,4 @@ export async function describeSource(session: Session, source: Source, access: S
   return describe(session, pinned.relation()).catch((error: unknown) => {
     throw unreadable(source, error);
   });
-}
-
-export async function describe(session: Session, relation: string): Promise<Column[]> {
-  const rows = await session.rows<{ column_name: string; column_type: string }>(`DESCRIBE SELECT * FROM ${relation}`);
-  return rows.map(({ column_name, column_type }) => ({ name: column_name, type: column_type }));
 }

@@ -1,7 +1,7 @@
 import type { Column } from '../../domain/features.js';
 import { DomainError } from '../../domain/errors.js';
 import { quoteName, quoteText, type Session } from '../duckdb.js';
-import { unreadable, type Source } from './source.js';
+import { describe, unreadable, type Source } from './source.js';
 
 /**
  * The rows of files as an SQL relation, wherever the files lie. What a column means never depends on which rows or files
@@ -41,7 +41,7 @@ async function parquetRows(session: Session, source: Source, files: readonly str
     await requireOneSchema(session, source, files);
     return `(SELECT *${rowNumber ? ` EXCLUDE (file_row_number), ${number}` : ''} FROM ${reader(files)})`;
   }
-  const there = new Set((await columnsOf(session, reader(files))).map(({ name }) => name));
+  const there = new Set((await describe(session, reader(files))).map(({ name }) => name));
   const gone = declared.filter(({ name }) => !there.has(name));
   if (gone.length > 0)
     throw schemaChanged(source, `no file has the declared ${listNames(gone)}; there are ${[...there].join(', ')}.`);
@@ -69,11 +69,6 @@ async function requireOneSchema(session: Session, source: Source, files: readonl
   ];
   throw schemaChanged(source, `its files have different columns: ${differences.filter(Boolean).join('; ')}.`);
 }
-
-const columnsOf = async (session: Session, relation: string): Promise<Column[]> =>
-  (await session.rows<{ column_name: string; column_type: string }>(`DESCRIBE SELECT * FROM ${relation}`)).map(
-    ({ column_name, column_type }) => ({ name: column_name, type: column_type }),
-  );
 
 /**
  * Text is cut by the rules of RFC 4180 alone: DuckDB's guesses at a file's dialect change with its rows. Its reader goes by

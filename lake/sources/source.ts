@@ -1,8 +1,8 @@
-import type { Window } from '../../domain/features.js';
+import type { Column, Window } from '../../domain/features.js';
 import { DomainError, isDomainError } from '../../domain/errors.js';
 import type { Revision } from '../../domain/resources.js';
 import type { SourceAccess } from '../access.js';
-import { quoteName, timestamp, type Session } from '../duckdb.js';
+import { quoteName, quoteText, timestamp, type Session } from '../duckdb.js';
 
 export type Source = Revision<'Source'>;
 
@@ -39,7 +39,9 @@ export interface SourceFormat {
 export function relationOf({ spec: { eventTime, knownAt } }: Source, rows: string, slice?: Window): string {
   // The line break ends a comment in the expression.
   const known = `(${knownAt ?? quoteName(eventTime)}\n) AS ${knownAtColumn}`;
-  return `(SELECT *, ${known} FROM (SELECT * FROM ${rows}${slice ? ` WHERE ${within(eventTime, slice)}` : ''}))`;
+  // A column of that name is for the expression to read; nobody else sees it any more.
+  const others = knownAt === undefined ? '*' : `COLUMNS(name -> lower(name) <> ${quoteText(knownAtColumn)})`;
+  return `(SELECT ${others}, ${known} FROM (SELECT * FROM ${rows}${slice ? ` WHERE ${within(eventTime, slice)}` : ''}))`;
 }
 
 /** Half-open, in UTC: a row stamped at the end belongs to the next slice. */
@@ -49,6 +51,11 @@ const within = (eventTime: string, { start, end }: Window): string =>
 /** What a copy is restricted to. */
 export const reachClause = ({ spec: { eventTime } }: Source, reach: Reach): string =>
   reach === 'everything' ? '' : reach === 'nothing' ? ' LIMIT 0' : ` WHERE ${within(eventTime, reach)}`;
+
+export async function describe(session: Session, relation: string): Promise<Column[]> {
+  const rows = await session.rows<{ column_name: string; column_type: string }>(`DESCRIBE SELECT * FROM ${relation}`);
+  return rows.map(({ column_name, column_type }) => ({ name: column_name, type: column_type }));
+}
 
 export const changed = (source: Source, cause?: unknown): DomainError =>
   new DomainError(

@@ -60,7 +60,7 @@ function spoil(bytes: Buffer, { start, end }: Region, kind: (typeof kinds)[numbe
 const read = (file: string): Promise<string> =>
   lake.in(async (session) => {
     const pinned = await pinSource(session, sourceOf(file), lake.access(), 'everything');
-    return JSON.stringify([...(await bucketFingerprints(session, pinned, everything, grid))].sort());
+    return JSON.stringify([...(await bucketFingerprints(session, pinned, everything, grid)).buckets].sort());
   });
 const everything = { start: instant('1900-01-01'), end: instant('2100-01-01') };
 const grid = { windowMicros: 3600e6, lookbackMicros: 0 };

@@ -110,6 +110,12 @@ describe('rows', () => {
     expect(await read(file)).toEqual([{ at: '2001-01-01 10:00:00', known_at: '2001-01-01 10:00:00' }]);
   });
 
+  test('its own column known_at gives way to the expression, which may read it', async () => {
+    const file = await lake.write('own.parquet', `SELECT ${at('2001-01-01')}, TIMESTAMP '2001-01-02' AS Known_At`);
+    const knownAt = 'known_at + INTERVAL 1 HOUR';
+    expect(await read(file, { knownAt })).toEqual([{ at: '2001-01-01 00:00:00', known_at: '2001-01-02 01:00:00' }]);
+  });
+
   test.each([
     ['TIMESTAMP', "TIMESTAMP '2001-01-01 23:59:59.999999'", 1],
     ['TIMESTAMP', "TIMESTAMP '2001-01-02'", 0],

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { fromMicros } from '../../../domain/instants.js';
-import { bucketFingerprints, pinSource, windowFingerprint, type WindowGrid } from '../../../lake/sources/index.js';
+import {
+  bucketFingerprints,
+  pinSource,
+  stateOf,
+  windowFingerprint,
+  type WindowGrid,
+} from '../../../lake/sources/index.js';
 import { sourceOf, withLake, type TestLake } from '../../support/lake.js';
 
 let lake: TestLake;
@@ -83,15 +89,47 @@ test('any changed row makes those windows new, and only those, whose [start − 
   );
 });
 
+const nothing = { columns: [], buckets: new Map<number, string>() };
+
+/** Fingerprint of a window, and state, of the same rows, under names and types of their own. */
+async function stateAndPrint(select: string) {
+  const slice = { start: fromMicros(0), end: fromMicros(hour * 1e6) };
+  const source = sourceOf(await lake.write('shape.parquet', `SELECT *, make_timestamp(0) AS "at" FROM (${select})`));
+  return lake.in(async (session) => {
+    const pinned = await pinSource(session, source, lake.access(), slice);
+    const buckets = await bucketFingerprints(session, pinned, slice, grid(hour, 0));
+    const state = await stateOf(session, { ...pinned, version: null });
+    return { print: windowFingerprint('definition', slice, grid(hour, 0), [buckets]), state };
+  });
+}
+
+test.each([
+  ['another column than one called rows', 'SELECT 1 AS rows, 2 AS b', 'SELECT 1 AS rows, 3 AS b'],
+  ['a column’s name', 'SELECT 1 AS a, 3 AS b', 'SELECT 3 AS b, 1 AS a'],
+  ['which column has which name', 'SELECT 1 AS a, 3 AS b', 'SELECT 1 AS b, 3 AS a'],
+  ['a column’s type', 'SELECT 1::INTEGER AS a', 'SELECT 1::BIGINT AS a'],
+  ['a list from none to empty', 'SELECT NULL::INT[] AS a', 'SELECT []::INT[] AS a'],
+  ['a list from empty to one of NULL', 'SELECT []::INT[] AS a', 'SELECT [NULL]::INT[] AS a'],
+  ['a list in a struct', 'SELECT {x: []::INT[]} AS a', 'SELECT {x: NULL::INT[]} AS a'],
+  ['a word in a list', "SELECT ['a, b'] AS a", "SELECT ['a', 'b'] AS a"],
+  ['NULL to its word in a list', 'SELECT [NULL::VARCHAR] AS a', "SELECT ['NULL'] AS a"],
+])('a change of %s is seen', async (_, before, after) => {
+  const first = await stateAndPrint(before);
+  const second = await stateAndPrint(after);
+  expect(await stateAndPrint(before)).toEqual(first);
+  expect(second.print).not.toBe(first.print);
+  expect(second.state).not.toBe(first.state);
+});
+
 test('the definition belongs to a fingerprint', () => {
   const window = { start: fromMicros(0), end: fromMicros(60e6) };
-  const print = (definition: string) => windowFingerprint(definition, window, grid(60, 0), [new Map()]);
+  const print = (definition: string) => windowFingerprint(definition, window, grid(60, 0), [nothing]);
   expect(print('a')).not.toBe(print('b'));
 });
 
 test('of a window only its bounds belong to a fingerprint, not what else is known of it', () => {
   const window = { start: fromMicros(0), end: fromMicros(60e6) };
   const planned = { ...window, sourceFingerprint: 'x', predecessor: 7 };
-  const print = (of: typeof window) => windowFingerprint('a', of, grid(60, 0), [new Map()]);
+  const print = (of: typeof window) => windowFingerprint('a', of, grid(60, 0), [nothing]);
   expect(print(planned)).toBe(print(window));
 });
