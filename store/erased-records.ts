@@ -44,10 +44,10 @@ async function placesOf(
     {
       // A report that is repaired after the erasure would write the key online again.
       ...{ what: 'online_reports', from: 'online_reports', values: [project, entity, text] },
-      where: `project = $1 AND view IN ${viewsOfEntity} AND (EXISTS (SELECT FROM jsonb_array_elements(report -> 'differences') AS d WHERE d -> 'key' = $3::jsonb)
-        OR EXISTS (SELECT FROM jsonb_array_elements(coalesce(mending, '[]')) AS m WHERE m ->> 'key' = $3))`,
-      set: `report = jsonb_set(report, '{differences}', (SELECT coalesce(jsonb_agg(d), '[]') FROM jsonb_array_elements(report -> 'differences') AS d WHERE d -> 'key' <> $3::jsonb)),
-        mending = CASE WHEN mending IS NOT NULL THEN (SELECT coalesce(jsonb_agg(m), '[]') FROM jsonb_array_elements(mending) AS m WHERE m ->> 'key' <> $3) END`,
+      where: `project = $1 AND view IN ${viewsOfEntity} AND (EXISTS (SELECT FROM jsonb_array_elements(report -> 'differences') AS d WHERE d -> 'key' = $3::text::jsonb)
+        OR EXISTS (SELECT FROM jsonb_array_elements(coalesce(mending, '[]')) AS m WHERE m ->> 'key' = $3::text))`,
+      set: `report = jsonb_set(report, '{differences}', (SELECT coalesce(jsonb_agg(d), '[]') FROM jsonb_array_elements(report -> 'differences') AS d WHERE d -> 'key' <> $3::text::jsonb)),
+        mending = CASE WHEN mending IS NOT NULL THEN (SELECT coalesce(jsonb_agg(m), '[]') FROM jsonb_array_elements(mending) AS m WHERE m ->> 'key' <> $3::text) END`,
     },
     {
       ...{ what: 'pushed', from: 'pushed_rows', values: [project, entity, text] },
