@@ -23,6 +23,7 @@ export const datasetCheckActivities = (dependencies: DatasetDependencies) => ({
   verifyDataset: (input: CheckDataset): Promise<VerifiedDataset> =>
     beating(async (signal) => {
       const result = await dependencies.engine.session((session) => verify(dependencies, session, input), signal);
+      signal.throwIfAborted();
       return record(dependencies, input, 'verify', result);
     }),
 
@@ -30,6 +31,7 @@ export const datasetCheckActivities = (dependencies: DatasetDependencies) => ({
   recreateDataset: (input: CheckDataset): Promise<RecreatedDataset> =>
     beating(async (signal) => {
       const result = await dependencies.engine.session((session) => recreate(dependencies, session, input), signal);
+      signal.throwIfAborted();
       return record(dependencies, input, 'recreate', result);
     }),
 });
@@ -54,10 +56,12 @@ async function verify(
   const { db } = dependencies;
   const manifest = await getTrainingSet(db, project, name);
   const files = await filesOfTrainingSet(db, project, name);
-  const looked = await underFreshNames(dependencies, files, async (fresh) => ({
-    damage: await damagesOf(dependencies, session, project, name, fresh),
-    found: await hashRows(session, listed(fresh.map(({ path }) => path)), manifest.columns).catch(unreadable),
-  }));
+  const looked = await underFreshNames(dependencies, files, async (fresh) => {
+    const damage = await damagesOf(dependencies, session, project, name, fresh);
+    const hashed = hashRows(session, listed(fresh.map(({ path }) => path)), manifest.columns);
+    // Files that are as they were written can be read: a failure is none of theirs.
+    return { damage, found: await (damage.length === 0 ? hashed : hashed.catch(unreadable)) };
+  });
   const { damage, found } = looked;
   const erasures = (await erasuresOf(db, project, name)).filter(({ rows }) => rows > 0);
   const rowHash = { recorded: manifest.rowHash, found: found?.rowHash ?? null };
@@ -92,7 +96,7 @@ async function underFreshNames<Result>(
     for (const { key, path } of fresh) {
       const own = lake.path(key);
       // A missing file is found missing under either name.
-      await link(own, path).catch(() => copyFile(own, path).catch(() => undefined));
+      await link(own, path).catch(() => copyFile(own, path).catch(absent));
     }
     return await work(fresh);
   } finally {
@@ -106,6 +110,12 @@ const erased = ({ erasure, rows, reason }: TrainingSetErasure): string =>
 /** DuckDB's failure to read what is damaged is an answer here; any other failure is one. */
 function unreadable(error: unknown): null {
   if (isDomainError(error) && error.code === 'query_failed') return null;
+  throw error;
+}
+
+/** That there is no such file is an answer; any other failure is one. */
+function absent(error: unknown): null {
+  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
   throw error;
 }
 
@@ -129,7 +139,7 @@ async function damageOf(
   { key, path, bytes, sha256 }: FreshFile,
 ): Promise<Damage[]> {
   const whole = (detail: string): Damage[] => [{ file: key, rowGroup: null, column: null, detail }];
-  const state = await stat(path).catch(() => null);
+  const state = await stat(path).catch(absent);
   if (state === null) return whole(`${key} is missing.`);
   if ((await fileSha256(path)) === sha256) return [];
   const size = state.size === bytes ? '' : ` It has ${state.size} bytes instead of ${bytes}.`;
@@ -157,11 +167,15 @@ async function recreate(
   const gone = await goneFrom(dependencies, project, manifest);
   if (gone.length > 0)
     return { name, verdict: 'gone', rowHash: { recorded, found: null }, spine: null, reasons: [...reasons, ...gone] };
-  const read = await again(session, manifest, () => joinSpine(dependencies, session, project, manifest.spec, manifest)); // prettier-ignore
+  // The spine's SQL may fail on what a source holds today; the set's own rows tell that from a failure of the engine.
+  const read = await again(session, manifest, () => joinSpine(dependencies, session, project, manifest.spec, manifest), ['query_failed']); // prettier-ignore
   if (typeof read !== 'string' && read.spineHash === manifest.spineHash) return outcome(manifest, read.rowHash, 'read', reasons); // prettier-ignore
   const why = typeof read === 'string' ? `The spine cannot be read again: ${read}` : 'The spine reads otherwise today.';
+  const none = (because: string): RecreatedDataset => ({ name, verdict: 'gone', rowHash: { recorded, found: null }, spine: null, reasons: [...reasons, why, because] }); // prettier-ignore
+  const [changed] = await changedFiles(dependencies, project, name);
+  if (changed !== undefined) return none(`${changed} is missing, or not what was written.`);
   const kept = await again(session, manifest, () => joinKept(dependencies, session, project, manifest));
-  if (typeof kept === 'string') return { name, verdict: 'gone', rowHash: { recorded, found: null }, spine: null, reasons: [...reasons, why, kept] }; // prettier-ignore
+  if (typeof kept === 'string') return none(kept);
   return outcome(manifest, kept.rowHash, 'kept', [...reasons, why, 'Its rows were taken from the set itself.']);
 }
 
@@ -195,7 +209,7 @@ async function goneFrom(
     try {
       const { files } = await tables(db).at(project, schema, name, revision, snapshot);
       for (const { key } of files)
-        if ((await stat(lake.path(key)).catch(() => null)) === null) gone.push(`${what} lost its file ${key}.`);
+        if ((await stat(lake.path(key)).catch(absent)) === null) gone.push(`${what} lost its file ${key}.`);
     } catch (error) {
       if (!isDomainError(error) || error.row.http !== 404) throw error;
       gone.push(`${what} is gone: ${error.message}`);
@@ -204,11 +218,26 @@ async function goneFrom(
   return gone;
 }
 
-/** The hashes of what is joined again; a sentence when it cannot be. */
+async function changedFiles(
+  { db, lake }: DatasetDependencies,
+  project: ProjectName,
+  name: string,
+): Promise<readonly string[]> {
+  const changed: string[] = [];
+  for (const { key, sha256 } of await filesOfTrainingSet(db, project, name))
+    if ((await fileSha256(lake.path(key)).catch(absent)) !== sha256) changed.push(key);
+  return changed;
+}
+
+/**
+ * The hashes of what is joined again; a sentence when what it needs is not there. Whatever else failed, or was cancelled,
+ * says nothing of the set.
+ */
 async function again(
   session: Session,
   manifest: DatasetManifest,
   join: () => Promise<JoinedSpine>,
+  told: readonly string[] = [],
 ): Promise<{ rowHash: string; spineHash: string | null } | string> {
   try {
     const joined = await join();
@@ -217,6 +246,7 @@ async function again(
     return { rowHash, spineHash: prefixHash };
   } catch (error) {
     if (!isDomainError(error) || error.row.retry) throw error;
+    if (error.row.http >= 499 && !told.includes(error.code)) throw error;
     return error.message;
   }
 }

@@ -1,9 +1,12 @@
 import { open, rename, stat, truncate } from 'node:fs/promises';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { createActivities } from '../../activities/index.js';
 import type { DatasetManifest, RecreatedDataset, VerifiedDataset } from '../../domain/datasets.js';
 import { DatasetSpec } from '../../domain/datasets.js';
 import { workflowIds, type ProjectName } from '../../domain/ids.js';
 import { Resource } from '../../domain/resources.js';
 import { anonymous } from '../../domain/principal.js';
+import { openEngine } from '../../lake/duckdb.js';
 import { filesOfTrainingSet, getTrainingSet, listChecks } from '../../store/datasets.js';
 import { putLabels } from '../../store/labels.js';
 import { dayOf, eventResources, eventsSql } from '../support/events.js';
@@ -139,6 +142,30 @@ describe('recreate', () => {
       ...{ verdict: 'gone', rowHash: { found: null } },
       reasons: [`features/place_day@r1@s${view?.snapshot} lost its file ${lost?.key}.`],
     });
+  });
+});
+
+test('an engine that fails says nothing of the set: no verdict is recorded', async () => {
+  const temp = `${world.home}/tmp`;
+  const options = { threads: 1, memoryLimit: '100kB', tempDirectory: temp };
+  const engine = await openEngine({ ...options, allowedDirectories: [world.lake.root, temp, `${world.home}/data`] });
+  const { verifyDataset, recreateDataset } = createActivities({ ...world, engine });
+  for (const check of [verifyDataset, recreateDataset])
+    await expect(new MockActivityEnvironment().run(check, asked())).rejects.toMatchObject({
+      ...{ code: 'query_failed', message: expect.stringMatching(/Out of Memory/) },
+    });
+  expect(await listChecks(world.db, project, set.name)).toEqual([]);
+  engine.close();
+});
+
+test('what a set kept cannot stand for its spine when its own file was changed', async () => {
+  await world.write(`${project}.parquet`, `SELECT * FROM (${eventsSql({ days })}) LIMIT 500`);
+  const { at, bytes } = await partOf('a');
+  await flip(at + Math.floor(bytes / 2));
+  const [kept] = await filesOfTrainingSet(world.db, project, set.name);
+  expect(await recreate()).toMatchObject({
+    ...{ verdict: 'gone', spine: null },
+    reasons: ['The spine reads otherwise today.', `${kept?.key} is missing, or not what was written.`],
   });
 });
 
