@@ -128,19 +128,20 @@ async function stateOf(
   const { revision } = view;
   const ref = { project, schema: 'features' as const, name, revision };
   const then = committedBy === undefined ? '' : `@t${committedBy}`;
-  const table = pin
-    ? await tables(db).at(project, 'features', name, revision, pin.snapshot)
-    : await newest(tables(db).resolve(project, 'features', `${name}@r${revision}${then}`), view);
+  const { snapshot } =
+    pin ?? (await newest(tables(db).resolve(project, 'features', `${name}@r${revision}${then}`), view));
   if (!pin && range) {
-    const windows = then ? windowsAt(db, ref, table.snapshot) : windowHeads(db, ref, { start: beginning, end: range.end }); // prettier-ignore
+    const windows = then ? windowsAt(db, ref, snapshot) : windowHeads(db, ref, { start: beginning, end: range.end }); // prettier-ignore
     requireCovered(view, await windows, range);
   }
-  await promiseSnapshots(db, [table], joinMsMax, 'joins');
+  await promiseSnapshots(db, [{ ...ref, snapshot }], joinMsMax, 'joins');
+  // Its files are asked for only now: those that compaction or an erasure replaced before the promise may be gone.
+  const table = await tables(db).at(project, 'features', name, revision, snapshot);
   const shape = await shapeOf(db, project, view);
   const { relation, sequence } = await stagedView(dependencies, session, table, shape, pin ? pin.sequence : then ? null : 'newest'); // prettier-ignore
   return {
     ...{ view, table, keys: shape.keys, relation, sequence },
-    distinct: sequence === null && (await isDistinct(db, ref, table.snapshot)),
+    distinct: sequence === null && (await isDistinct(db, ref, snapshot)),
   };
 }
 
