@@ -8,7 +8,7 @@ export type SnapshotRef = Pick<PinnedTable, 'project' | 'schema' | 'name' | 'rev
 
 /** Promises that these snapshots stay readable for so long; all promises of a kind are one row, and the latest counts. Throws `snapshot_collected` when one no longer is. */
 export async function promiseSnapshots(
-  db: Queries,
+  db: Database,
   refs: readonly SnapshotRef[],
   forMs: number,
   holder: 'tickets' | 'joins' = 'tickets',
@@ -30,41 +30,38 @@ export async function leaseSnapshot(db: Database, ref: SnapshotRef, who: string,
 }
 
 /**
- * The insert locks the table's row by its foreign key, so that it happens before a collection looks for leases, or after that
- * has marked what it removes; the second statement sees which.
+ * Locks the tables' rows first, so that it happens before a collection looks for leases, or after that has marked what it
+ * removes; the last statement sees which. The insert alone would not: a lease that is taken again checks no foreign key.
  */
-async function insertLeases(db: Queries, refs: readonly SnapshotRef[], holder: string, forMs: number): Promise<void> {
+async function insertLeases(db: Database, refs: readonly SnapshotRef[], holder: string, forMs: number): Promise<void> {
   const rows = JSON.stringify(
     refs.map(({ project, schema, name, revision, snapshot }) => ({ project, schema, name, revision, snapshot })),
   );
   const record = 'r(project text, schema text, name text, revision int, snapshot bigint)';
-  await db.query(
-    `INSERT INTO leases (project, schema, name, revision, snapshot, holder, expires_at)
-     SELECT DISTINCT project, schema, name, revision, snapshot, $2, clock_timestamp() + $3::double precision * interval '1 millisecond' FROM jsonb_to_recordset($1) AS ${record}
-     ON CONFLICT (project, schema, name, revision, snapshot, holder) DO UPDATE SET expires_at = greatest(leases.expires_at, excluded.expires_at)`,
-    [rows, holder, forMs],
-  );
-  const [gone] = await db.query<SnapshotRef>(
-    `SELECT r.* FROM jsonb_to_recordset($1) AS ${record} WHERE EXISTS (
-       SELECT FROM files f WHERE (f.project, f.schema, f.name, f.revision) = (r.project, r.schema, r.name, r.revision)
-         AND f.begin_snapshot <= r.snapshot AND f.end_snapshot > r.snapshot AND f.removed_at IS NOT NULL) LIMIT 1`,
-    [rows],
-  );
-  if (!gone) return;
-  const { project, schema, name, revision, snapshot } = gone;
-  await db.query('DELETE FROM leases WHERE (project, schema, name, revision, snapshot, holder) = ($1,$2,$3,$4,$5,$6)', [
-    project,
-    schema,
-    name,
-    revision,
-    snapshot,
-    holder,
-  ]);
-  throw new DomainError(
-    'snapshot_collected',
-    `Garbage collection removed snapshot ${gone.snapshot} of "${gone.name}".`,
-    { name: gone.name, snapshot: gone.snapshot },
-  );
+  await db.transaction(async (tx) => {
+    await tx.query(
+      `SELECT 1 FROM lake_tables WHERE (project, schema, name, revision) IN (SELECT project, schema, name, revision FROM jsonb_to_recordset($1) AS ${record})
+       ORDER BY project, schema, name, revision FOR KEY SHARE`,
+      [rows],
+    );
+    await tx.query(
+      `INSERT INTO leases (project, schema, name, revision, snapshot, holder, expires_at)
+       SELECT DISTINCT project, schema, name, revision, snapshot, $2, clock_timestamp() + $3::double precision * interval '1 millisecond' FROM jsonb_to_recordset($1) AS ${record}
+       ON CONFLICT (project, schema, name, revision, snapshot, holder) DO UPDATE SET expires_at = greatest(leases.expires_at, excluded.expires_at)`,
+      [rows, holder, forMs],
+    );
+    const [gone] = await tx.query<SnapshotRef>(
+      `SELECT r.* FROM jsonb_to_recordset($1) AS ${record} WHERE EXISTS (
+         SELECT FROM files f WHERE (f.project, f.schema, f.name, f.revision) = (r.project, r.schema, r.name, r.revision)
+           AND f.begin_snapshot <= r.snapshot AND f.end_snapshot > r.snapshot AND f.removed_at IS NOT NULL) LIMIT 1`,
+      [rows],
+    );
+    if (!gone) return;
+    const { name, snapshot } = gone;
+    throw new DomainError('snapshot_collected', `Garbage collection removed snapshot ${snapshot} of "${name}".`, {
+      ...{ name, snapshot },
+    });
+  });
 }
 
 /** Leases that nobody renewed. */

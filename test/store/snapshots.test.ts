@@ -11,8 +11,10 @@ import {
   touchHeads,
   windowHeads,
 } from '../../store/snapshots.js';
+import { promiseSnapshots } from '../../store/leases.js';
 import { applyResources } from '../../store/resources.js';
 import { tables } from '../../store/tables.js';
+import { until } from '../../programs/waiting.js';
 import { withDatabase } from '../support/database.js';
 import { race } from '../support/race.js';
 import { commitOf, day, flights, project, staged, view } from './samples.js';
@@ -56,6 +58,24 @@ test('many windows committed at once have as many snapshots, each number once', 
   expect(values.map(({ snapshot }) => snapshot).sort((a, b) => a - b)).toEqual(
     Array.from({ length: 12 }, (_, at) => at + 1),
   );
+});
+
+test('a lease that is taken again waits for a collection that is marking, and is told what that removed', async () => {
+  const first = await commit(1, 'a', null);
+  await commit(1, 'b', first.commit);
+  const ref = { ...view, snapshot: 1 };
+  await promiseSnapshots(db, [ref], 0);
+  const again = await db.transaction(async (tx) => {
+    await tx.query('SELECT 1 FROM lake_tables FOR UPDATE');
+    let ended = false;
+    const codes = race(1, () => promiseSnapshots(db, [ref], 60_000)).finally(() => (ended = true));
+    const waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    expect(await until(async () => ended || (await db.query(waits)).length > 0, 20_000)).toBe(true);
+    await tx.query("UPDATE files SET removed_at = now(), removed_by = 'gc' WHERE end_snapshot IS NOT NULL");
+    // In an object, or the transaction would wait for what waits for it.
+    return { codes };
+  });
+  expect((await again.codes).codes).toEqual(['snapshot_collected']);
 });
 
 test('windows that rows were pushed to after a compaction was planned are not compacted', async () => {
