@@ -17,7 +17,7 @@ import {
 } from '../domain/publishing.js';
 import type { Session } from '../lake/duckdb.js';
 import { differingRows, expectedBuckets, expectRows, type DifferingRow, type TextRow } from '../lake/online-proof.js';
-import type { Transaction } from '../store/db.js';
+import { liftTimeout, type Transaction } from '../store/db.js';
 import { copyBuckets, onlineBuckets, recordReport, repairKeys, sampleBelow } from '../store/online-reports.js';
 import { liveGeneration, onlineView, type Generation } from '../store/online.js';
 import { copyPushed } from '../store/staged-rows.js';
@@ -64,7 +64,7 @@ async function compare(
         // What is online and what was pushed are read in one state of the database, however long DuckDB takes in between.
         return db.transaction(async (tx) => {
           await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
-          await tx.query('SET LOCAL statement_timeout = 0');
+          await liftTimeout(tx);
           return compareIn(tx, session, generation, { ...input, relation, files });
         });
       }, signal),

@@ -82,16 +82,28 @@ export interface DatabaseOptions {
   readonly url: string;
   readonly poolMax?: number;
   readonly application?: string;
+  /** After so long a statement is ended, unless its transaction lifts that. */
+  readonly statementMsMax?: number;
 }
 
-export function openDatabase({ url, poolMax = 10, application = 'eider' }: DatabaseOptions): Database {
+export function openDatabase({
+  url,
+  poolMax = 10,
+  application = 'eider',
+  statementMsMax = 60_000,
+}: DatabaseOptions): Database {
   const connection = {
     connectionString: url,
     types: typeParsers,
     application_name: application,
     options: '-c TimeZone=UTC',
   };
-  const pool = new Pool({ ...connection, max: poolMax, connectionTimeoutMillis: 10_000, statement_timeout: 60_000 });
+  const pool = new Pool({
+    ...connection,
+    max: poolMax,
+    connectionTimeoutMillis: 10_000,
+    statement_timeout: statementMsMax,
+  });
   // An idle connection that dies is replaced at the next query; without a listener Node would end the process.
   pool.on('error', () => undefined);
 
@@ -148,6 +160,11 @@ const copiesOf = (client: PoolClient): Pick<Transaction, 'copyIn' | 'copyOut'> =
   },
 });
 
+/** For a transaction whose statements take the longer, the more rows there are. */
+export async function liftTimeout(tx: Queries): Promise<void> {
+  await tx.query('SET LOCAL statement_timeout = 0');
+}
+
 /** A text as an SQL literal, for statements that take no parameters. */
 export const literal = (text: string): string => escapeLiteral(text);
 
@@ -197,6 +214,7 @@ const migrationLock = 7_263_001;
 export async function migrate(db: Database, folder: string): Promise<string[]> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
   return db.transaction(async (tx) => {
+    await liftTimeout(tx);
     await tx.query('SELECT pg_advisory_xact_lock($1)', [migrationLock]);
     await tx.query(
       'CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())',

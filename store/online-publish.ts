@@ -3,7 +3,7 @@ import { DomainError } from '../domain/errors.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import type { OnlineShape } from '../domain/online.js';
 import type { Principal } from '../domain/principal.js';
-import { only, recordAudit, recordLineage, type Database, type Queries } from './db.js';
+import { liftTimeout, only, recordAudit, recordLineage, type Database, type Queries } from './db.js';
 import {
   addIndex,
   createHeap,
@@ -57,8 +57,7 @@ export async function loadGeneration(
   rows: () => Readable,
 ): Promise<Generation> {
   return db.transaction(async (tx) => {
-    // A million rows take longer than any other statement of ours.
-    await tx.query('SET LOCAL statement_timeout = 0');
+    await liftTimeout(tx);
     await tx.query('SELECT 1 FROM online_generations WHERE id = $1 FOR UPDATE', [id]);
     const generation = await generationById(tx, id);
     if (generation.status !== 'building') return generation;
@@ -90,6 +89,7 @@ export async function flipGeneration(
   principal: Principal,
 ): Promise<Flip> {
   return db.transaction(async (tx) => {
+    await liftTimeout(tx);
     const { view } = await generationById(tx, id);
     const at = await lockOnlineView(tx, project, view);
     const generation = await generationById(tx, id);
@@ -133,6 +133,7 @@ export async function rollBack(
   principal: Principal,
 ): Promise<Flip & { readonly left: number }> {
   return db.transaction(async (tx) => {
+    await liftTimeout(tx);
     const at = await lockOnlineView(tx, project, view);
     if (at.live === null || at.previous === null)
       throw new DomainError('generation_none_older', `The view "${view}" has no older generation.`, { view });

@@ -144,11 +144,12 @@ export async function replayPushes(
   generation: PlannedOn & { readonly id: number; readonly revision: number },
 ): Promise<number> {
   const { id, revision } = generation;
-  const rows = await tx.query(
-    `${upsertInto(id)} SELECT DISTINCT ON (key) ${upserted} FROM pushed_rows
-     WHERE ${sincePlanned({ project, view, revision }, generation)} ${newestFirst} ${unlessOlder} RETURNING 1`,
+  const written = await tx.query<{ rows: number }>(
+    `WITH written AS (${upsertInto(id)} SELECT DISTINCT ON (key) ${upserted} FROM pushed_rows
+       WHERE ${sincePlanned({ project, view, revision }, generation)} ${newestFirst} ${unlessOlder} RETURNING 1)
+     SELECT count(*) AS rows FROM written`,
   );
-  return rows.length;
+  return only(written).rows;
 }
 
 const upsertInto = (generation: number): string =>

@@ -1,6 +1,6 @@
 import type { Instant, ProjectName } from '../domain/ids.js';
 import type { Amount, Kept } from '../domain/snapshots.js';
-import { only, type Database, type Queries } from './db.js';
+import { liftTimeout, only, type Database, type Queries } from './db.js';
 import type { TableRef } from './snapshots.js';
 
 const tableWhere = 'project = $1 AND schema = $2 AND name = $3 AND revision = $4';
@@ -75,6 +75,7 @@ export async function markTable(
   { before, by, dryRun }: { before: Instant; by: string; dryRun: boolean },
 ): Promise<Marked> {
   return db.transaction(async (tx) => {
+    await liftTimeout(tx);
     await tx.query(`SELECT 1 FROM lake_tables WHERE ${tableWhere} FOR UPDATE`, tableValues(table));
     const oldest = (await oldestKept(tx, table, before)) ?? 0;
     const values = [...tableValues(table), oldest];

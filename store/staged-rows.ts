@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream';
 import type { Window } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import { fromMicros } from '../domain/instants.js';
-import { literal, only, type Database, type Queries, type Transaction } from './db.js';
+import { liftTimeout, literal, only, type Database, type Queries, type Transaction } from './db.js';
 
 /** Pushed rows on their way into the lake: which of them a reader must see beside a snapshot, and which wait. */
 
@@ -135,4 +135,8 @@ export const copyPushedNow = (
   ref: PushedRef,
   selection: PushedSelection,
   rows: Writable,
-): Promise<void> => db.transaction((tx) => copyPushed(tx, ref, selection, rows));
+): Promise<void> =>
+  db.transaction(async (tx) => {
+    await liftTimeout(tx);
+    await copyPushed(tx, ref, selection, rows);
+  });
