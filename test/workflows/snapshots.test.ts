@@ -1,12 +1,15 @@
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { armFailpoints } from '../../domain/failpoints.js';
-import { workflowIds, type ProjectName } from '../../domain/ids.js';
+import { workflowIds, type ProjectName, type Sha256 } from '../../domain/ids.js';
+import { anonymous } from '../../domain/principal.js';
 import type { Collected, Compacted } from '../../domain/snapshots.js';
+import { uploadKey, uploads } from '../../domain/spines.js';
 import type { PinnedTable } from '../../domain/tables.js';
 import { recordLineage } from '../../store/db.js';
 import { listSnapshots } from '../../store/history.js';
 import { leaseSnapshot, promiseSnapshots } from '../../store/leases.js';
+import { pushRows } from '../../store/pushes.js';
 import type { TableRef } from '../../store/snapshots.js';
 import { tables } from '../../store/tables.js';
 import { dayOf, eventResources, eventsSql } from '../support/events.js';
@@ -204,6 +207,37 @@ describe('garbage collection', () => {
     expect(await collect()).toMatchObject({ orphans: { files: 1 } });
     const left = await onDisk();
     expect([left.includes(old), left.includes(fresh), left.length]).toEqual([false, true, days + 1]);
+  });
+
+  test('an upload that no worker took goes once no workflow can ask for it, and not before', async () => {
+    const [old, fresh] = ['a', 'b'].map((one) => uploadKey(one.repeat(64) as Sha256)) as [string, string];
+    for (const key of [old, fresh]) await writeFile(await world.artifacts.stage(key), 'a table');
+    const tenDaysAgo = new Date(Date.now() - 10 * 86_400_000);
+    await utimes(world.artifacts.path(old), tenDaysAgo, tenDaysAgo);
+    expect(await collect()).toMatchObject({ scratch: { files: 1, bytes: 7 } });
+    expect((await world.artifacts.list(uploads)).map(({ key }) => key)).toEqual([fresh]);
+  });
+
+  test('pushed rows go once every snapshot that is needed holds them, and what is read stays the same', async () => {
+    const row = { place: 'place-1', event_time: dayOf(5), mean: 7.5, events: 3 };
+    await pushRows(world.db, { project, view: 'place_day', to: 'offline', id: 'one', rows: [row] }, anonymous);
+    const pinned = { from: ['snapshot', `features/place_day@r1@s${days}`], to: ['training_set', 'early'] } as const;
+    const pushed = () => world.db.query('SELECT flushed_snapshot AS flushed FROM pushed_rows WHERE project = $1', [project]); // prettier-ignore
+    // Waiting rows are in no snapshot.
+    expect(await collect()).toMatchObject({ pushedRows: 0 });
+    await world.run('flushPushes', workflowIds.flush(project, 'place_day'), { project, view: 'place_day', principal: 'ann' }); // prettier-ignore
+    const content = await rowsOf(await newest());
+    expect(content).toContainEqual(expect.objectContaining({ place: 'place-1', mean: 7.5 }));
+    // A reader within the retention may ask for the snapshot before.
+    expect(await collect('30d')).toMatchObject({ pushedRows: 0 });
+    await recordLineage(world.db, project, [pinned]);
+    expect(await collect()).toMatchObject({ pushedRows: 0 });
+    expect(await pushed()).toEqual([{ flushed: days + 1 }]);
+    await world.db.query('DELETE FROM lineage WHERE project = $1 AND to_id = $2', [project, 'early']);
+    expect(await collect('0d', true)).toMatchObject({ pushedRows: 1 });
+    expect(await collect()).toMatchObject({ pushedRows: 1 });
+    expect(await pushed()).toEqual([]);
+    expect(await rowsOf(await newest())).toEqual(content);
   });
 
   test('what dies between marking and deleting is finished by the next collection', async () => {
