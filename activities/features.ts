@@ -1,7 +1,7 @@
 import type { Found, MaterializeView, PlannedWindow, ReadQuarantine, Window } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import type { TableSchema } from '../domain/tables.js';
-import { whileUnchanged } from '../lake/sources/index.js';
+import { versionOfAll, whileUnchanged } from '../lake/sources/index.js';
 import { completeTable, type Answering } from '../store/completeness.js';
 import { tableState, touchHeads, windowHeads } from '../store/snapshots.js';
 import type { Dependencies } from './dependencies.js';
@@ -63,17 +63,19 @@ async function plan(
   const range = windowsOf(parts, input);
   const left = input.from === undefined ? range : range.filter(({ start }) => start >= (input.from as Instant));
   const windows = left.slice(0, windowsPerSlice);
-  const sourceVersion = await versionOf(parts.sources, access);
-  const slice = { total: range.length, next: left[windowsPerSlice]?.start ?? null, sourceVersion };
+  const newest = await versionOf(parts.sources, access);
+  const slice = { total: range.length, next: left[windowsPerSlice]?.start ?? null, sourceVersion: newest };
   const nothing = { fresh: 0, changed: 0, current: 0, untouched: 0 };
   if (windows.length === 0) return { ...slice, windows: [], found: nothing };
   const heads = new Map((await windowHeads(db, parts.table, rangeOf(windows))).map((head) => [head.start, head]));
-  const isUntouched = ({ start }: Window) => heads.get(start)?.sourceVersion === sourceVersion;
-  if (sourceVersion !== null && windows.every(isUntouched))
+  const isUntouched = ({ start }: Window) => heads.get(start)?.sourceVersion === newest;
+  if (newest !== null && windows.every(isUntouched))
     return { ...slice, windows: [], found: { ...nothing, untouched: windows.length } };
-  const prints = await engine.session(async (session) => {
+  // What is compared is what was pinned, which may be newer than what was asked for before.
+  const { prints, sourceVersion } = await engine.session(async (session) => {
     const pinned = await pinSources(session, parts, rangeOf(windows), access);
-    return whileUnchanged(pinned, () => fingerprintsOf(session, parts, windows, pinned));
+    const prints = await whileUnchanged(pinned, () => fingerprintsOf(session, parts, windows, pinned));
+    return { prints, sourceVersion: versionOfAll(pinned.map(({ version }) => version)) };
   }, signal);
   const planned = windows.map((window, at) => ({
     ...window,
@@ -81,12 +83,12 @@ async function plan(
     predecessor: heads.get(window.start)?.commit ?? null,
   }));
   const isCurrent = (window: PlannedWindow) => heads.get(window.start)?.sourceFingerprint === window.sourceFingerprint;
-  const current = planned.filter(isCurrent).map((window) => window.start);
+  const current = planned.filter(isCurrent).flatMap(({ predecessor }) => predecessor ?? []);
   if (current.length > 0 && sourceVersion !== null) await touchHeads(db, parts.table, current, sourceVersion);
   const todo = planned.filter((window) => !isCurrent(window));
   const fresh = todo.filter((window) => window.predecessor === null).length;
   return {
-    ...{ ...slice, windows: todo },
+    ...{ ...slice, sourceVersion, windows: todo },
     found: { fresh, changed: todo.length - fresh, current: current.length, untouched: 0 },
   };
 }

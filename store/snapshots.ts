@@ -80,16 +80,16 @@ export async function windowHeads(
   );
 }
 
-/** Notes that these heads were looked at and are current for this state of the source's files. */
+/** Notes that these commits were looked at and are current for this state of the sources; one that is no head any more is left. */
 export async function touchHeads(
   db: Queries,
   table: TableRef,
-  starts: readonly Instant[],
+  commits: readonly number[],
   sourceVersion: string,
 ): Promise<void> {
   await db.query(
-    `UPDATE window_heads SET source_version = $5 WHERE ${tableWhere} AND lane = 'sources' AND window_start = ANY($6::timestamptz[])`,
-    [...tableValues(table), sourceVersion, starts],
+    `UPDATE window_heads SET source_version = $5 WHERE ${tableWhere} AND lane = 'sources' AND commit_id = ANY($6::bigint[])`,
+    [...tableValues(table), sourceVersion, commits],
   );
 }
 

@@ -154,9 +154,11 @@ test('heads are those of the windows that a range touches', async () => {
 });
 
 test('a head that was looked at keeps its commit and notes the state of the source', async () => {
-  await commit(1, 'a', null);
-  await commit(2, 'a', null);
-  await touchHeads(db, view, [day(1)], 'version-2');
+  const first = await commit(1, 'a', null);
+  const second = await commit(2, 'a', null);
+  await commit(2, 'b', second.commit);
+  // The second is no head any more: whoever found it current says nothing of the one that took its place.
+  await touchHeads(db, view, [first.commit, second.commit], 'version-2');
   const heads = await windowHeads(db, view, { start: day(1), end: day(3) });
   expect(heads.map((head) => head.sourceVersion)).toEqual(['version-2', 'version-1']);
 });

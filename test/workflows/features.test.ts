@@ -145,13 +145,29 @@ test('a source that changes while it is read is planned again, and the result is
   expect((await tables(here.world.db).resolve(fresh.project, 'features', 'place_day')).rowHash).toBe(after);
 });
 
+const step = <Args extends unknown[], Result>(work: (...args: Args) => Promise<Result>, ...args: Args) =>
+  new MockActivityEnvironment({ workflowExecution: { workflowId: 'm', runId: 'r' } }).run(
+    work,
+    ...args,
+  ) as Promise<Result>;
+
+test('windows that are found current are so for the state that was compared, though the source was written anew just before', async () => {
+  await materialize();
+  await change('amount');
+  const { engine } = here.world;
+  const session: typeof engine.session = async (work, signal) => {
+    await change('amount');
+    return engine.session(work, signal);
+  };
+  const written = createActivities({ ...here.world, engine: { ...engine, session } });
+  const plan = await step(written.planWindows, input());
+  expect(plan).toMatchObject({ windows: [], found: { current: days } });
+  const again = await step(createActivities(here.world).planWindows, input());
+  expect(again).toMatchObject({ found: { untouched: days }, sourceVersion: plan.sourceVersion });
+});
+
 test('windows that were planned with another state of the source are refused, and leave nothing', async () => {
   const steps = createActivities(here.world);
-  const step = <Args extends unknown[], Result>(work: (...args: Args) => Promise<Result>, ...args: Args) =>
-    new MockActivityEnvironment({ workflowExecution: { workflowId: 'm', runId: 'r' } }).run(
-      work,
-      ...args,
-    ) as Promise<Result>;
   const plan = await step(steps.planWindows, input());
   await change('amount + 1');
   const stale = { ...input(), windows: plan.windows, sourceVersion: plan.sourceVersion };
