@@ -70,10 +70,17 @@ function valueOf(column: Column): string {
 }
 
 async function bounds(session: Session, slices: Slices, batch: readonly Placed[], put: Put): Promise<void> {
+  // Looking for what is not finite costs several times as much as the bounds, which already tell whether there is any: NaN is
+  // greater than infinity.
+  const extremes = await session.rows<Record<string, boolean | null>>(
+    `SELECT ${batch.map(({ column, index }) => `isfinite(min(${valueOf(column)})) AND isfinite(max(${valueOf(column)})) AS f${index}`).join(', ')} FROM ${slices.relation}`,
+  );
   const aggregates = batch.map(({ index }) => {
-    const finite = `FILTER (isfinite(v${index}))`;
-    return `count(v${index})::DOUBLE AS n${index}, count_if(isnan(v${index}))::DOUBLE AS x${index}, count_if(v${index} = 'inf'::DOUBLE)::DOUBLE AS p${index},
-      count_if(v${index} = '-inf'::DOUBLE)::DOUBLE AS m${index}, min(v${index}) ${finite} AS a${index}, max(v${index}) ${finite} AS b${index}`;
+    const isFinite = extremes[0]?.[`f${index}`] !== false;
+    const count = (condition: string) => (isFinite ? '0::DOUBLE' : `count_if(${condition})::DOUBLE`);
+    const finite = isFinite ? '' : `FILTER (isfinite(v${index}))`;
+    return `count(v${index})::DOUBLE AS n${index}, ${count(`isnan(v${index})`)} AS x${index}, ${count(`v${index} = 'inf'::DOUBLE`)} AS p${index},
+      ${count(`v${index} = '-inf'::DOUBLE`)} AS m${index}, min(v${index}) ${finite} AS a${index}, max(v${index}) ${finite} AS b${index}`;
   });
   const values = batch.map(({ column, index }) => `${valueOf(column)} AS v${index}`);
   const rows = await session.rows<{ w: number; rows: number } & Record<string, number | null>>(

@@ -37,6 +37,7 @@ const long = proxyActivities<Activities>({
 
 /** Enough to share one query's cost, few enough that a killed worker repeats little. */
 const windowsPerActivity = 26;
+const windowsPerActivityMin = 5;
 const batchesAtOnce = 2;
 const replanMax = 10;
 /** Then a new run goes on, with a history of its own. */
@@ -141,7 +142,8 @@ async function settleSlice(
     const clock = () => Date.now() - control.pausedMs();
     const began = clock() - tally.workedMs;
     try {
-      await inParallel(input.parallel ?? batchesAtOnce, chunks(plan.windows, windowsPerActivity), async (windows) => {
+      const lanes = input.parallel ?? batchesAtOnce;
+      await inParallel(lanes, batchesOf(plan.windows, lanes), async (windows) => {
         await control.proceed();
         const first = windows[0]?.start.slice(0, 10);
         const made = await long.materializeWindows.executeWithOptions(
@@ -225,7 +227,10 @@ function refusal({ refused, refusals, committed }: Tally, total: number): Applic
  */
 const planIsStale = (error: unknown): boolean => ['source_changed', 'generation_moved'].includes(failureCode(error));
 
-function chunks<Item>(items: readonly Item[], size: number): Item[][] {
+/** Every lane gets work, but no batch is so small that sharing a query saves nothing. */
+function batchesOf<Item>(items: readonly Item[], lanes: number): Item[][] {
+  const share = Math.ceil(items.length / lanes);
+  const size = Math.min(windowsPerActivity, Math.max(windowsPerActivityMin, share));
   return Array.from({ length: Math.ceil(items.length / size) }, (_, at) => items.slice(at * size, (at + 1) * size));
 }
 
