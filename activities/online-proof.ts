@@ -21,6 +21,7 @@ import { liftTimeout, type Transaction } from '../store/db.js';
 import { copyBuckets, onlineBuckets, recordReport, repairKeys, sampleBelow } from '../store/online-reports.js';
 import { liveGeneration, onlineView, type Generation } from '../store/online.js';
 import { copyPushed } from '../store/staged-rows.js';
+import { withoutErased } from '../store/tombstones.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
 import { holding, offlineRows, type OnlineDependencies } from './online.js';
 
@@ -122,11 +123,14 @@ async function record(
     ...{ id, view, revision, generation, snapshot, watermark, sample: sample ?? null, seed },
     ...{ ...compared, differing, repaired: 0 },
   };
-  const differences = rows.slice(0, shownMax).map((row) => differenceOf(row));
-  const mending = rows.map(({ key, online: seen, offline: wanted }) => ({ key, seen, wanted }));
-  const report: OnlineReport = { ...verified, differences };
-  const mendable = differing <= mendingMax ? mending : null;
-  await recordReport(db, project, report, mendable, currentWorkflowId(), { name: principal });
+  await db.transaction(async (tx) => {
+    // A key may have been erased since it was read.
+    const kept = await withoutErased(tx, project, view, rows);
+    const report: OnlineReport = { ...verified, differences: kept.slice(0, shownMax).map((row) => differenceOf(row)) };
+    const mending = kept.map(({ key, online: seen, offline: wanted }) => ({ key, seen, wanted }));
+    const mendable = differing <= mendingMax ? mending : null;
+    await recordReport(tx, project, report, mendable, currentWorkflowId(), { name: principal });
+  });
   return verified;
 }
 

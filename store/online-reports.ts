@@ -6,6 +6,7 @@ import type { Principal } from '../domain/principal.js';
 import { literal, only, recordAudit, type Database, type Queries, type Transaction } from './db.js';
 import { generationById, lockOnlineView, tableOf } from './online.js';
 import { micros } from './staged-rows.js';
+import { withoutErased } from './tombstones.js';
 
 /** Comparing what is online with what should be: hashes of buckets first, rows of those that differ afterwards. */
 
@@ -140,7 +141,8 @@ export async function repairKeys(
       });
     if (mending === null)
       throw new DomainError('request_too_large', `${report.differing} keys differ, which are too many to be mended one by one: publish the view again.`); // prettier-ignore
-    const rows = [JSON.stringify(mending.map(entryOf))];
+    const kept = await withoutErased(tx, project, view, mending);
+    const rows = [JSON.stringify(kept.map(entryOf))];
     const changed = await tx.query(
       `UPDATE ${tableOf(live)} g SET (event_time, known_at, sequence, features) = (${wantedRow}) FROM ${entries} WHERE e.features IS NOT NULL AND ${asSeen} RETURNING 1`,
       rows,
