@@ -1,7 +1,7 @@
 import type { ProjectName } from '../domain/ids.js';
-import type { Database, Queries } from './db.js';
+import { liftTimeout, only, type Database, type Queries } from './db.js';
 import type { ErasureKey } from './erasures.js';
-import { tableOf } from './online.js';
+import { lockOnlineView, tableOf } from './online.js';
 
 /** Rows of PostgreSQL under a key: the online store, what waits to be flushed, logs, labels, samples of refused rows. */
 interface Place {
@@ -20,19 +20,17 @@ const jsonHolds = (column: string): string =>
   `EXISTS (SELECT FROM jsonb_array_elements($2::jsonb) AS way WHERE NOT EXISTS (
      SELECT FROM jsonb_array_elements_text(way) WITH ORDINALITY AS c(name, at) WHERE ${column} ->> c.name IS DISTINCT FROM ($3::jsonb) ->> (c.at - 1)::int))`;
 
-async function placesOf(
-  db: Queries,
-  project: ProjectName,
-  { entity, keys, values, text }: ErasureKey,
-  tuples: readonly (readonly string[])[],
-): Promise<Place[]> {
-  const own = [keys.map(({ name }) => name)];
-  const json = (ways: readonly (readonly string[])[]) => [project, JSON.stringify(ways), JSON.stringify(values)];
-  const generations = await db.query<{ id: number }>(
-    `SELECT id FROM online_generations g WHERE project = $1 AND status IN ('loaded', 'live', 'retired') AND view IN ${viewsOfEntity} ORDER BY id`,
-    [project, entity],
+/** What is pushed and what readers see of a view; in a transaction that holds the view's lock. */
+async function onlinePlaces(tx: Queries, project: ProjectName, view: string, text: string): Promise<Place[]> {
+  const generations = await tx.query<{ id: number }>(
+    `SELECT id FROM online_generations WHERE project = $1 AND view = $2 AND status IN ('loaded', 'live', 'retired') ORDER BY id`,
+    [project, view],
   );
   return [
+    {
+      ...{ what: 'pushed', from: 'pushed_rows', values: [project, view, text] },
+      where: 'project = $1 AND view = $2 AND key = $3',
+    },
     ...generations.map(({ id }) => ({
       ...{ what: 'online', from: tableOf(id), where: 'key = $1', values: [text] },
       // What was loaded had another hash; nobody has the rows of then to compute it from.
@@ -41,6 +39,17 @@ async function placesOf(
         values: [id],
       },
     })),
+  ];
+}
+
+function placesOf(
+  project: ProjectName,
+  { entity, keys, values, text }: ErasureKey,
+  tuples: readonly (readonly string[])[],
+): Place[] {
+  const own = [keys.map(({ name }) => name)];
+  const json = (ways: readonly (readonly string[])[]) => [project, JSON.stringify(ways), JSON.stringify(values)];
+  return [
     {
       // A report that is repaired after the erasure would write the key online again.
       ...{ what: 'online_reports', from: 'online_reports', values: [project, entity, text] },
@@ -48,10 +57,6 @@ async function placesOf(
         OR EXISTS (SELECT FROM jsonb_array_elements(coalesce(mending, '[]')) AS m WHERE m ->> 'key' = $3::text))`,
       set: `report = jsonb_set(report, '{differences}', (SELECT coalesce(jsonb_agg(d), '[]') FROM jsonb_array_elements(report -> 'differences') AS d WHERE d -> 'key' <> $3::text::jsonb)),
         mending = CASE WHEN mending IS NOT NULL THEN (SELECT coalesce(jsonb_agg(m), '[]') FROM jsonb_array_elements(mending) AS m WHERE m ->> 'key' <> $3::text) END`,
-    },
-    {
-      ...{ what: 'pushed', from: 'pushed_rows', values: [project, entity, text] },
-      where: `project = $1 AND view IN ${viewsOfEntity} AND key = $3`,
     },
     {
       ...{ what: 'inference_log', from: 'inference_log', values: json(tuples) },
@@ -104,37 +109,71 @@ export async function eraseRecords(
   key: ErasureKey,
   tuples: readonly (readonly string[])[],
 ): Promise<void> {
-  // A generation that is being built may have read the rows before: its publish plans another.
-  await db.query(
-    `UPDATE online_generations SET status = 'dropped' WHERE project = $1 AND status = 'building' AND view IN ${viewsOfEntity}`,
-    [project, key.entity],
+  await db.transaction(async (tx) => {
+    await liftTimeout(tx);
+    // A generation that is being built may have read the rows before: its publish plans another.
+    await tx.query(
+      `UPDATE online_generations SET status = 'dropped' WHERE project = $1 AND status = 'building' AND view IN ${viewsOfEntity}`,
+      [project, key.entity],
+    );
+  });
+  await inPlaces(db, project, key, tuples, (tx, place) => erasePlace(tx, project, erasure, place));
+}
+
+async function erasePlace(
+  tx: Queries,
+  project: ProjectName,
+  erasure: string,
+  { what, from, where, values, set, also }: Place,
+): Promise<void> {
+  const change = set ? `UPDATE ${from} SET ${set} WHERE ${where}` : `DELETE FROM ${from} WHERE ${where}`;
+  const { rows } = only(
+    await tx.query<{ rows: number }>(`WITH gone AS (${change} RETURNING 1) SELECT count(*) AS rows FROM gone`, values),
   );
-  for (const { what, from, where, values, set, also } of await placesOf(db, project, key, tuples))
-    await db.transaction(async (tx) => {
-      const gone = await tx.query(
-        set ? `UPDATE ${from} SET ${set} WHERE ${where} RETURNING 1` : `DELETE FROM ${from} WHERE ${where} RETURNING 1`,
-        values,
-      );
-      if (also && gone.length > 0) await tx.query(also.sql, also.values);
-      await tx.query(
-        `INSERT INTO erased_rows (project, erasure, what, rows) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (project, erasure, what) DO UPDATE SET rows = erased_rows.rows + EXCLUDED.rows`,
-        [project, erasure, what, gone.length],
-      );
-    });
+  if (also && rows > 0) await tx.query(also.sql, also.values);
+  await tx.query(
+    `INSERT INTO erased_rows (project, erasure, what, rows) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (project, erasure, what) DO UPDATE SET rows = erased_rows.rows + EXCLUDED.rows`,
+    [project, erasure, what, rows],
+  );
 }
 
 /** How many there are left, by what they are. */
 export async function countRecords(
-  db: Queries,
+  db: Database,
   project: ProjectName,
   key: ErasureKey,
   tuples: readonly (readonly string[])[],
 ): Promise<Record<string, number>> {
   const left: Record<string, number> = {};
-  for (const { what, from, where, values } of await placesOf(db, project, key, tuples)) {
-    const [row] = await db.query<{ rows: number }>(`SELECT count(*) AS rows FROM ${from} WHERE ${where}`, values);
+  await inPlaces(db, project, key, tuples, async (tx, { what, from, where, values }) => {
+    const [row] = await tx.query<{ rows: number }>(`SELECT count(*) AS rows FROM ${from} WHERE ${where}`, values);
     if (row?.rows) left[what] = (left[what] ?? 0) + row.rows;
-  }
+  });
   return left;
+}
+
+/** Whoever moves a view's pointer writes pushed rows into a generation: all of a view is done under its lock, as they do. */
+async function inPlaces(
+  db: Database,
+  project: ProjectName,
+  key: ErasureKey,
+  tuples: readonly (readonly string[])[],
+  work: (tx: Queries, place: Place) => Promise<void>,
+): Promise<void> {
+  const views = await db.query<{ view: string }>(
+    `SELECT view FROM online_views WHERE project = $1 AND view IN ${viewsOfEntity} ORDER BY view`,
+    [project, key.entity],
+  );
+  for (const { view } of views)
+    await db.transaction(async (tx) => {
+      await liftTimeout(tx);
+      await lockOnlineView(tx, project, view);
+      for (const place of await onlinePlaces(tx, project, view, key.text)) await work(tx, place);
+    });
+  for (const place of placesOf(project, key, tuples))
+    await db.transaction(async (tx) => {
+      await liftTimeout(tx);
+      await work(tx, place);
+    });
 }

@@ -1,0 +1,77 @@
+import { DatasetSpec } from '../../domain/datasets.js';
+import { workflowIds, type ProjectName } from '../../domain/ids.js';
+import { anonymous } from '../../domain/principal.js';
+import { Resource } from '../../domain/resources.js';
+import { quoteText } from '../../lake/duckdb.js';
+import { openErasure } from '../../store/erasures.js';
+import { pushRows } from '../../store/pushes.js';
+import { applyResources } from '../../store/resources.js';
+import { tables } from '../../store/tables.js';
+import { dayOf, eventResources, eventsSql } from '../support/events.js';
+import { withWorld, type World } from '../support/world.js';
+
+/** What still holds an erased key, or comes to hold it again, while its erasure is open. */
+
+const days = 3;
+const gone = 'place-1';
+let world: World;
+let project: ProjectName;
+let tests = 0;
+beforeAll(async () => void (world = await withWorld()), 120_000);
+afterAll(() => world.close());
+beforeEach(async () => {
+  project = `late${++tests}` as ProjectName;
+  const path = await world.write(`${project}.parquet`, eventsSql({ days }));
+  const resources = eventResources({ path, endpoint: false });
+  await world.apply(resources.filter(({ kind }) => kind !== 'Monitor'), project); // prettier-ignore
+  await world.run('materializeView', `m/${project}`, {
+    ...{ project, view: 'place_day', revision: 1, principal: 'ann', start: dayOf(1), end: dayOf(days + 1) },
+  });
+});
+
+const keys = [{ name: 'place', type: 'VARCHAR' }];
+const open = () => openErasure(world.db, { project, entity: 'place', keys, values: [gone], reason: 'case 4711' }, anonymous); // prettier-ignore
+async function erase(): Promise<void> {
+  const { id, workflowId } = await open();
+  await world.run('eraseEntity', workflowId, { project, erasure: id, principal: 'ann' });
+}
+const push = (place: string, day: number) =>
+  pushRows(
+    world.db,
+    {
+      ...{ project, view: 'place_day', to: 'online_and_offline', id: `${place} ${day}` },
+      rows: [{ place, event_time: dayOf(day), mean: 1.5, events: 3 }],
+    },
+    anonymous,
+  );
+const flush = () =>
+  world.run('flushPushes', workflowIds.flush(project, 'place_day'), { project, view: 'place_day', principal: 'ann' });
+
+test('a flush leaves out an erased key, of what was pushed before and of the file that it adds to', async () => {
+  await push(gone, 2);
+  await flush();
+  await push(gone, 3);
+  await push('place-2', 2);
+  // The tombstone is set; neither the file nor the rows that wait were reached yet.
+  await open();
+  expect(await flush()).toMatchObject({ windows: 2 });
+  const { files } = await tables(world.db).resolve(project, 'features', 'place_day');
+  const pushed = files.filter(({ lane }) => lane === 'pushes').map(({ key }) => quoteText(world.lake.path(key)));
+  expect(await world.query(`SELECT place FROM read_parquet([${pushed.join(', ')}])`)).toEqual([{ place: 'place-2' }]);
+});
+
+test('a spine leaves out rows that hold an erased key where the join of a service looks for it', async () => {
+  const service = { features: ['rival:mean'], joins: [{ name: 'rival', view: 'place_day', keys: { place: 'other' } }] };
+  await applyResources(world.db, project, [Resource.parse({ kind: 'FeatureService', name: 'rivals', spec: service })], anonymous); // prettier-ignore
+  await erase();
+  const spec = DatasetSpec.parse({
+    ...{ name: 'rivals', eventTime: 'asked', key: ['id'], service: 'rivals' },
+    spine: { from: 'sql', sources: ['events'], sql: 'SELECT id, "at" AS asked, place AS other FROM events' },
+  });
+  await world.run('buildDataset', workflowIds.dataset(project, spec.name), { project, spec, principal: 'ann' });
+  const { files } = await tables(world.db).resolve(project, 'datasets', 'rivals');
+  const list = files.map(({ key }) => quoteText(world.lake.path(key))).join(', ');
+  expect(await world.query(`SELECT DISTINCT other FROM read_parquet([${list}]) ORDER BY 1`)).toEqual(
+    ['place-0', 'place-2', 'place-3'].map((other) => ({ other })),
+  );
+});
