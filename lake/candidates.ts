@@ -36,6 +36,7 @@ export interface Question {
 }
 
 const listedMax = 10;
+// Columns of ours begin with eider_, for a view may call its own `place` or `layer`.
 /** The event time once more: the join knows it under its own name, and this one can be asked for like a feature. */
 const eventCopy = 'eider_event_time';
 
@@ -52,16 +53,16 @@ export async function chooseRow(session: Session, question: Question): Promise<C
   const same = view.content.map((name, index) => `c.${quoteName(name)} IS NOT DISTINCT FROM w.f${index}`);
   const wonEvent = `w.f${view.content.length}`;
   const instant = timestamp(at);
-  const near = `abs(epoch_us(event_at) - epoch_us(${instant})), known_at_or_event DESC, filename, file_row_number`;
+  const near = `abs(epoch_us(eider_event) - epoch_us(${instant})), eider_known DESC, eider_file, eider_row`;
   const rows = await session.rows<CandidateRow>(
-    `WITH w AS (SELECT * FROM ${won}), c AS (SELECT *, max(layer) OVER (PARTITION BY event_at, known_at_or_event) AS top FROM ${candidates(question)}),
-       same AS (SELECT c.*, layer = top AND event_at = ${wonEvent} AND known_at_or_event <= ${instant} AND ${same.join(' AND ')} AS equal, ${wonEvent} AS won_event FROM c CROSS JOIN w),
-       first AS (SELECT *, max(known_at_or_event) FILTER (equal) OVER () AS won_known, row_number() OVER (PARTITION BY equal ORDER BY known_at_or_event DESC, filename, file_row_number) AS place FROM same),
-       judged AS (SELECT *, CASE WHEN equal AND place = 1 THEN 'won' WHEN event_at > ${instant} THEN 'future' WHEN known_at_or_event > ${instant} THEN 'not_yet_known'
-         WHEN layer < top THEN 'replaced' WHEN event_at < won_event THEN 'older' WHEN known_at_or_event < won_known THEN 'known_earlier' ELSE 'tie' END AS verdict FROM first)
-     SELECT verdict, ${micros('event_at')} AS "eventMicros", ${micros('known_at_or_event')} AS "knownMicros", ${quoteName(feature)} AS value,
-       filename AS file, file_row_number::DOUBLE AS row, (count(*) OVER (PARTITION BY verdict))::DOUBLE AS count FROM judged
-     QUALIFY row_number() OVER (PARTITION BY verdict ORDER BY ${near}) <= ${listedMax} ORDER BY ${near}`,
+    `WITH w AS (SELECT * FROM ${won}), c AS (SELECT *, max(eider_layer) OVER (PARTITION BY eider_event, eider_known) AS eider_top FROM ${candidates(question)}),
+       same AS (SELECT c.*, eider_layer = eider_top AND eider_event = ${wonEvent} AND eider_known <= ${instant} AND ${same.join(' AND ')} AS eider_equal, ${wonEvent} AS eider_won_event FROM c CROSS JOIN w),
+       first AS (SELECT *, max(eider_known) FILTER (eider_equal) OVER () AS eider_won_known, row_number() OVER (PARTITION BY eider_equal ORDER BY eider_known DESC, eider_file, eider_row) AS eider_place FROM same),
+       judged AS (SELECT *, CASE WHEN eider_equal AND eider_place = 1 THEN 'won' WHEN eider_event > ${instant} THEN 'future' WHEN eider_known > ${instant} THEN 'not_yet_known'
+         WHEN eider_layer < eider_top THEN 'replaced' WHEN eider_event < eider_won_event THEN 'older' WHEN eider_known < eider_won_known THEN 'known_earlier' ELSE 'tie' END AS eider_verdict FROM first)
+     SELECT eider_verdict AS verdict, ${micros('eider_event')} AS "eventMicros", ${micros('eider_known')} AS "knownMicros", ${quoteName(feature)} AS value,
+       eider_file AS file, eider_row::DOUBLE AS row, (count(*) OVER (PARTITION BY eider_verdict))::DOUBLE AS count FROM judged
+     QUALIFY row_number() OVER (PARTITION BY eider_verdict ORDER BY ${near}) <= ${listedMax} ORDER BY ${near}`,
   );
   return { answer: found?.answer ?? null, rows };
 }
@@ -95,17 +96,18 @@ function candidates(question: Question): string {
   const event = quoteName(view.eventTime);
   const known = view.knownAt === null ? event : `coalesce(${quoteName(view.knownAt)}, ${event})`;
   const pushed = files.filter((file) => file.pushed).map(({ path }) => quoteText(path));
-  const layer = `(filename IN (${["''", ...pushed].join(', ')}))::INTEGER`;
+  const layer = `(eider_file IN (${["''", ...pushed].join(', ')}))::INTEGER`;
   const inFiles = ofKey(question, numbered(question));
   const waiting = `(SELECT ${list} FROM ${ofKey(question, view.relation)} EXCEPT ALL SELECT ${list} FROM ${inFiles})`;
-  return `(SELECT *, ${event} AS event_at, ${known} AS known_at_or_event FROM (SELECT ${list}, filename, file_row_number, ${layer} AS layer FROM ${inFiles}
+  return `(SELECT *, ${event} AS eider_event, ${known} AS eider_known FROM (SELECT ${list}, eider_file, eider_row, ${layer} AS eider_layer FROM ${inFiles}
     UNION ALL SELECT ${list}, NULL, NULL, 2 FROM ${waiting}))`;
 }
 
 /** The files as a relation whose rows say which file they are of, and their place in it. */
 function numbered({ files, columns }: Question): string {
   const paths = files.map(({ path }) => quoteText(path));
-  if (paths.length > 0) return `read_parquet([${paths.join(', ')}], filename = true, file_row_number = true)`;
-  const more = [{ name: 'filename', type: 'VARCHAR' }, { name: 'file_row_number', type: 'BIGINT' }]; // prettier-ignore
+  if (paths.length > 0)
+    return `(SELECT * RENAME (file_row_number AS eider_row) FROM read_parquet([${paths.join(', ')}], filename = 'eider_file', file_row_number = true))`;
+  const more = [{ name: 'eider_file', type: 'VARCHAR' }, { name: 'eider_row', type: 'BIGINT' }]; // prettier-ignore
   return filesRelation([], [...columns, ...more]);
 }

@@ -39,7 +39,12 @@ beforeAll(async () => {
   );
   await materialize();
   temporal = new Temporal({ ...world.temporal, taskQueue: 'eider' });
-  const settings = { roots: [join(world.home, 'data')], artifacts: join(world.home, 'artifacts'), lake: join(world.home, 'lake'), retention: '30d' };
+  const settings = {
+    roots: [join(world.home, 'data')],
+    artifacts: join(world.home, 'artifacts'),
+    lake: join(world.home, 'lake'),
+    retention: '30d',
+  };
   app = await createApi({ db: world.db, temporal, settings, log: createLogger('api', 'error', () => undefined) });
   await app.listen(0, '127.0.0.1');
   url = await app.getUrl();
@@ -120,6 +125,21 @@ test.each<[string, Partial<ExplainInput>, string]>([
   const at = instant('2001-01-01T13:00:00Z');
   const input = { project, view: 'quote', revision: 1, feature: 'price', key: { ticker: 'ACME' }, at, ...more };
   expect(await world.failure('explainValue', `explain-${++asked}`, input)).toMatchObject({ code });
+});
+
+test('a view may call its columns as SQL of ours might', async () => {
+  const keys = [{ name: 'place', type: 'VARCHAR' }];
+  const features = [{ name: 'layer', type: 'DOUBLE' }, { name: 'filename', type: 'VARCHAR' }]; // prettier-ignore
+  const sql = `SELECT ticker AS place, "at" AS event_time, price AS layer, 'x' AS filename FROM quotes`;
+  const spec = { entity: 'place', sources: ['quotes'], sql, lookback: '0s', features };
+  const declared = [{ kind: 'Entity', name: 'place', spec: { keys } }, { kind: 'FeatureView', name: 'named', spec }]; // prettier-ignore
+  await world.apply(declared.map((one) => Resource.parse(one)));
+  await world.run('materializeView', 'named', { project, view: 'named', revision: 1, ...range, principal: 'ann' });
+  const input = { view: 'named', feature: 'layer', key: { place: 'ACME' } };
+  expect(await explain('2001-01-01T13:00:00Z', input)).toMatchObject({
+    status: 'PRESENT',
+    winner: { lane: 'sources' },
+  });
 });
 
 /** What differs from run to run: hashes, names of files, the clock, this machine's folders. */
