@@ -129,6 +129,9 @@ function tableOf({ db, project, pins }: Reading, schema: PinnedRows['schema'], n
     : tables(db).resolve(project, schema, name);
 }
 
+/** The order of the keys; no key is called so. */
+const gridPlace = '"#place"';
+
 /** Every key at every step, the keys in their order and each key's instants in order of time. */
 async function gridRows(reading: Reading, spine: GridSpine, eventTime: string): Promise<SpineRows> {
   const { session } = reading;
@@ -143,7 +146,7 @@ async function gridRows(reading: Reading, spine: GridSpine, eventTime: string): 
     throw new DomainError('request_too_large', `The grid has ${rows} rows; ${spineLimits.rows} are allowed.`, { rows });
   const instants = `range(${timestamp(start)}, ${timestamp(end)}, ${interval(stepMicros)}) AS instants("at")`;
   return {
-    relation: `(SELECT keys.* EXCLUDE (place), instants."at" AS ${quoteName(eventTime)} FROM ${keys.relation} AS keys, ${instants} ORDER BY keys.place, instants."at")`,
+    relation: `(SELECT keys.* EXCLUDE (${gridPlace}), instants."at" AS ${quoteName(eventTime)} FROM ${keys.relation} AS keys, ${instants} ORDER BY keys.${gridPlace}, instants."at")`,
     ...{ sources: [], tables: keys.tables },
   };
 }
@@ -162,7 +165,7 @@ async function gridKeys(
     const names = entity.spec.keys.map(({ name }) => quoteName(name)).join(', ');
     const distinct = `SELECT DISTINCT ${names} FROM ${relationOf(reading, table)}`;
     return {
-      relation: `(SELECT *, row_number() OVER (ORDER BY ${names}) AS place FROM (${distinct}))`,
+      relation: `(SELECT *, row_number() OVER (ORDER BY ${names}) AS ${gridPlace} FROM (${distinct}))`,
       tables: [rowsPin(table)],
     };
   }
@@ -171,9 +174,9 @@ async function gridKeys(
   if (wrong >= 0)
     throw new DomainError('spine_invalid', `Row ${wrong} of the keys must have exactly ${spec.keys.map(({ name }) => name).join(', ')}.`, { row: keys.rows[wrong] }); // prettier-ignore
   const values = keys.rows.map(
-    (row, at) => `(${spec.keys.map(({ name, type }) => `${quoteText(String(row[name]))}::${type}`).join(', ')}, ${at})`,
+    (row, at) => `(${spec.keys.map(({ name, type }) => typed(quoteText(String(row[name])), type)).join(', ')}, ${at})`,
   );
-  const names = [...spec.keys.map(({ name }) => quoteName(name)), 'place'].join(', ');
+  const names = [...spec.keys.map(({ name }) => quoteName(name)), gridPlace].join(', ');
   await session.run(
     `CREATE OR REPLACE TEMP TABLE grid_keys AS SELECT * FROM (VALUES ${values.join(', ')}) AS k(${names})`,
   );

@@ -20,7 +20,7 @@ beforeAll(async () => {
   await world.write('prices.parquet', pricesSql);
   await world.write('asked.parquet', askedSql);
   await world.apply(resources(), project);
-  for (const view of ['price', 'pair', 'market'])
+  for (const view of ['price', 'pair', 'market', 'spot'])
     await world.run('materializeView', `m/${project}/${view}`, {
       ...{ project, view, revision: 1, principal: 'ann', start: instant('2001-01-01'), end: instant('2001-01-11') },
     });
@@ -49,6 +49,8 @@ const resources = (): Resource[] =>
     { kind: 'Source', name: 'asked', spec: { path: `${world.home}/data/asked.parquet`, eventTime: 'asked' } },
     { kind: 'Entity', name: 'shop', spec: { keys: [{ name: 'shop', type: 'VARCHAR' }] } },
     { kind: 'Entity', name: 'shop_good', spec: { keys: [{ name: 'shop', type: 'VARCHAR' }, { name: 'good', type: 'BIGINT' }] } }, // prettier-ignore
+    { kind: 'Entity', name: 'spot', spec: { keys: [{ name: 'place', type: 'VARCHAR' }] } },
+    view('spot', 'spot', 'SELECT shop AS place, "at" AS event_time, known_at, price FROM prices'),
     view('price', 'shop', 'SELECT shop, "at" AS event_time, known_at, price FROM prices'),
     view('pair', 'shop_good', 'SELECT shop, good, "at" AS event_time, known_at, price FROM prices'),
     view('market', undefined, 'SELECT "at" AS event_time, known_at, price FROM prices'),
@@ -107,6 +109,15 @@ describe('spines', () => {
     const { columns } = await build({ spine: grid, features: ['pair:price'] });
     expect(columns.map(({ type }) => type)).toEqual(['VARCHAR', 'BIGINT', 'TIMESTAMP', 'DOUBLE']);
     expect((await rowsOf<{ shop: string }>()).map(({ shop }) => shop)).toEqual(['s3', 's0']);
+  });
+
+  test.each([
+    ['of a view', { view: 'spot' }, ['s0', 's1', 's2', 's3', 's4']],
+    ['that are named', { entity: 'spot', rows: [{ place: 's3' }, { place: 's0' }] }, ['s3', 's0']],
+  ])('a grid of keys %s keeps a key whatever it is called', async (_, keys, places) => {
+    const grid = { from: 'grid', keys, start: '2001-01-09', end: '2001-01-10', step: '1d' };
+    await build({ spine: grid, features: ['spot:price'] });
+    expect((await rowsOf<{ place: string }>()).map(({ place }) => place)).toEqual(places);
   });
 
   test.each<[string, object, string]>([
