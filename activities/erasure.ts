@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { access } from 'node:fs/promises';
-import { isDomainError } from '../domain/errors.js';
+import { DomainError, isDomainError } from '../domain/errors.js';
 import type { Column, Window } from '../domain/features.js';
 import { failpoint } from '../domain/failpoints.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
@@ -45,7 +45,7 @@ export interface Verified extends Pick<ErasureCertificate, 'staged'> {
 export const erasureActivities = (dependencies: ErasureDependencies) => ({
   /** Writes every file anew that holds rows of the key, table by table; a repeat finds those that are left. */
   eraseTables: (input: EraseEntity): Promise<void> =>
-    beating((signal, beat) => eraseTables(dependencies, input, signal, beat)),
+    beating((signal, beat) => withoutSql(() => eraseTables(dependencies, input, signal, beat))),
 
   /** Deletes rows of PostgreSQL and marks training sets; a repeat finds those that are left. */
   eraseRecords: (input: EraseEntity): Promise<void> =>
@@ -59,7 +59,8 @@ export const erasureActivities = (dependencies: ErasureDependencies) => ({
     }),
 
   /** Looks for the key in every file and table once more. Reads only. */
-  verifyErasure: (input: EraseEntity): Promise<Verified> => beating((signal) => verify(dependencies, input, signal)),
+  verifyErasure: (input: EraseEntity): Promise<Verified> =>
+    beating((signal) => withoutSql(() => verify(dependencies, input, signal))),
 
   /** Records what was done, signs it, and forgets the key; a repeat answers the recorded certificate. */
   certifyErasure: ({
@@ -68,6 +69,17 @@ export const erasureActivities = (dependencies: ErasureDependencies) => ({
   }: EraseEntity & { readonly verified: Verified }): Promise<{ sha256: string }> =>
     certify(dependencies, input, verified),
 });
+
+/** Failures are kept by Temporal and in logs; the SQL of one would tell them the key. */
+async function withoutSql<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isDomainError(error)) throw error;
+    const { sql: _, ...data } = error.data;
+    throw new DomainError(error.code, error.message, data);
+  }
+}
 
 const filesAtOnce = 500;
 const deletedAtOnce = 1_000;

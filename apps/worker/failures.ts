@@ -1,7 +1,7 @@
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import type { ActivityExecuteInput, ActivityInboundCallsInterceptor, Next } from '@temporalio/worker';
-import { asDomainError, isDomainError } from '../../domain/errors.js';
+import { asDomainError, isDomainError, type DomainError } from '../../domain/errors.js';
 import type { Logger } from '../log.js';
 
 /** An error of the table becomes a failure of its code: retried if its row says so, with its data for whoever reads it. */
@@ -11,7 +11,7 @@ export function toFailure(error: unknown, attempt = 1): Error {
   const known = asDomainError(error);
   if (known.code === 'cancelled') return new CancelledFailure(known.message);
   // What nobody foresaw may pass by itself (a lost connection in a library), but not for ever; what was foreseen says so.
-  const retry = isDomainError(error) ? known.row.retry : attempt < unforeseenAttemptsMax;
+  const retry = isDomainError(error) && !isReplaced(error) ? known.row.retry : attempt < unforeseenAttemptsMax;
   const message = isDomainError(error) ? known.message : String(error);
   return ApplicationFailure.create({
     message,
@@ -24,6 +24,13 @@ export function toFailure(error: unknown, attempt = 1): Error {
 }
 
 const unforeseenAttemptsMax = 10;
+
+/**
+ * Files of sources have errors of their own, so that it was one of the lake: an erasure puts another in its place and deletes
+ * it at once. Whoever asks again reads the new one; a file that is lost stays away.
+ */
+const isReplaced = ({ code, message }: DomainError): boolean =>
+  code === 'query_failed' && /No files found|No such file or directory/.test(message);
 
 const isAbort = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';
 

@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { toFailure } from '../../apps/worker/failures.js';
 import { DatasetSpec } from '../../domain/datasets.js';
 import { workflowIds, type ProjectName } from '../../domain/ids.js';
 import { anonymous } from '../../domain/principal.js';
@@ -8,7 +10,7 @@ import { pushRows } from '../../store/pushes.js';
 import { applyResources } from '../../store/resources.js';
 import { tables } from '../../store/tables.js';
 import { dayOf, eventResources, eventsSql } from '../support/events.js';
-import { withWorld, type World } from '../support/world.js';
+import { failureOf, withWorld, type World } from '../support/world.js';
 
 /** What still holds an erased key, or comes to hold it again, while its erasure is open. */
 
@@ -74,4 +76,24 @@ test('a spine leaves out rows that hold an erased key where the join of a servic
   expect(await world.query(`SELECT DISTINCT other FROM read_parquet([${list}]) ORDER BY 1`)).toEqual(
     ['place-0', 'place-2', 'place-3'].map((other) => ({ other })),
   );
+});
+
+test('what fails while the key is looked for does not tell the key', async () => {
+  const { files } = await tables(world.db).resolve(project, 'features', 'place_day');
+  await writeFile(world.lake.path(files[0]?.key ?? ''), 'no Parquet');
+  const { id, workflowId } = await open();
+  const handle = await world.start('eraseEntity', workflowId, { project, erasure: id, principal: 'ann' });
+  const failure = await failureOf(handle);
+  expect(failure.code).toBe('query_failed');
+  const { events } = await handle.fetchHistory();
+  const failed = events?.flatMap(({ activityTaskFailedEventAttributes: one }) => one?.failure?.applicationFailureInfo?.details?.payloads ?? []); // prettier-ignore
+  expect(failed).toHaveLength(1);
+  expect(Buffer.from(failed?.[0]?.data ?? []).toString()).not.toContain(gone);
+});
+
+test('a file that another took the place of is asked for again, and not for ever', async () => {
+  const file = quoteText(world.lake.path('gone.parquet'));
+  const error: unknown = await world.query(`SELECT * FROM read_parquet(${file})`).catch((thrown: unknown) => thrown);
+  expect(toFailure(error, 1)).toMatchObject({ type: 'query_failed', nonRetryable: false });
+  expect(toFailure(error, 10)).toMatchObject({ type: 'query_failed', nonRetryable: true });
 });
