@@ -13,7 +13,7 @@ import type { Instant } from '../domain/ids.js';
 import { durationMicros, fromMicros, instant, plusMicros } from '../domain/instants.js';
 import type { OnlineStatus, OnlineValue } from '../domain/online.js';
 import { chooseRow, type CandidateRow } from '../lake/candidates.js';
-import { quoteText, type Session } from '../lake/duckdb.js';
+import { quoteText, typed, type Session } from '../lake/duckdb.js';
 import { pinSource, sourceFiles, type Source } from '../lake/sources/index.js';
 import { onlineView } from '../store/online.js';
 import { commitAt, shownFiles, type CommitOrigin, type ShownFile } from '../store/provenance.js';
@@ -104,7 +104,7 @@ function keyLiterals({ view, keys }: ViewParts, given: ExplainInput['key']): str
       },
     );
   }
-  return keys.map(({ name, type }) => `${quoteText(String(given[name]))}::${type}`);
+  return keys.map(({ name, type }) => typed(quoteText(String(given[name])), type));
 }
 
 function candidateOf(row: CandidateRow, { type }: Column, files: ReadonlyMap<string, ShownFile>): Candidate {

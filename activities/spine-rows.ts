@@ -8,7 +8,7 @@ import { SourceSpec } from '../domain/resources.js';
 import { spineLimits, spineTable, type GridSpine, type Spine } from '../domain/spines.js';
 import { splitColumn } from '../domain/splits.js';
 import type { PinnedTable } from '../domain/tables.js';
-import { interval, quoteName, quoteText, timestamp, type Session } from '../lake/duckdb.js';
+import { interval, quoteName, quoteText, timestamp, typed, type Session } from '../lake/duckdb.js';
 import { filesRelation } from '../lake/point-in-time.js';
 import { describe, pinSource, stateOf, unreadable, type PinnedSource, type Source } from '../lake/sources/index.js';
 import { checkSelect, describeSelect, withSources } from '../lake/sql.js';

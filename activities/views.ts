@@ -5,7 +5,7 @@ import type { Instant, ProjectName } from '../domain/ids.js';
 import { durationMicros, plusMicros, toMicros } from '../domain/instants.js';
 import type { Revision } from '../domain/resources.js';
 import type { SourceAccess } from '../lake/access.js';
-import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
+import { quoteName, timestamp, typed, type Session } from '../lake/duckdb.js';
 import { deleteErased } from '../lake/erased.js';
 import { typedColumns } from '../lake/expectations.js';
 import {
@@ -127,7 +127,7 @@ export async function compute(
   into = 'computed',
 ): Promise<void> {
   const { view, columns } = parts;
-  const eventTime = quoteName(view.spec.eventTime);
+  const eventTime = typed(quoteName(view.spec.eventTime), 'TIMESTAMP');
   const list = typedColumns(columns, view.spec.expectations).join(', ');
   const relation = withSources(view.spec.sql, namedSources(parts, range, pinned));
   await blaming(session, pinned, () =>

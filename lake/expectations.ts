@@ -2,7 +2,7 @@ import { expectationName, isRowTest, type Expectation, type ExpectationResult } 
 import type { Column, Window } from '../domain/features.js';
 import type { Instant } from '../domain/ids.js';
 import { durationMicros, toMicros } from '../domain/instants.js';
-import { quoteName, quoteText, type Session } from './duckdb.js';
+import { quoteName, quoteText, typed, type Session } from './duckdb.js';
 
 /** A table that holds the computed rows of many windows, and what its columns mean. */
 export interface Judged {
@@ -38,12 +38,12 @@ export function typedColumns(columns: readonly Column[], expectations: readonly 
   return [
     ...columns.map(({ name, type }) => {
       const cast = tried.some(({ column }) => column === name) ? 'TRY_CAST' : 'CAST';
-      return `${cast}(${quoteName(name)} AS ${type}) AS ${quoteName(name)}`;
+      return `${typed(quoteName(name), type, cast)} AS ${quoteName(name)}`;
     }),
     ...tried.map(({ column, position }) => {
       const type = columns.find(({ name }) => name === column)?.type ?? 'VARCHAR';
       const value = quoteName(column);
-      return `CASE WHEN ${value} IS NOT NULL AND TRY_CAST(${value} AS ${type}) IS NULL THEN ${value}::VARCHAR END AS ${wrong(position)}`;
+      return `CASE WHEN ${value} IS NOT NULL AND ${typed(value, type, 'TRY_CAST')} IS NULL THEN ${value}::VARCHAR END AS ${wrong(position)}`;
     }),
   ];
 }
@@ -110,7 +110,7 @@ function breaks(expectation: Expectation, position: number, judged: Judged): str
     case 'domain': {
       const { column, values } = expectation;
       const type = judged.columns.find(({ name }) => name === column)?.type ?? 'VARCHAR';
-      const list = values.map((value) => `CAST(${quoteText(String(value))} AS ${type})`);
+      const list = values.map((value) => typed(quoteText(String(value)), type));
       return `coalesce(${quoteName(column)} NOT IN (${list.join(', ')}), false)`;
     }
     case 'unique':

@@ -1,6 +1,6 @@
 import type { Column } from '../../domain/features.js';
 import { DomainError } from '../../domain/errors.js';
-import { quoteName, quoteText, type Session } from '../duckdb.js';
+import { quoteName, quoteText, typed, type Session } from '../duckdb.js';
 import { describe, unreadable, type Source } from './source.js';
 
 /**
@@ -45,7 +45,7 @@ async function parquetRows(session: Session, source: Source, files: readonly str
   const gone = declared.filter(({ name }) => !there.has(name));
   if (gone.length > 0)
     throw schemaChanged(source, `no file has the declared ${listNames(gone)}; there are ${[...there].join(', ')}.`);
-  const list = declared.map(({ name, type }) => `${quoteName(name)}::${type} AS ${quoteName(name)}`);
+  const list = declared.map(({ name, type }) => `${typed(quoteName(name), type)} AS ${quoteName(name)}`);
   return `(SELECT ${[...list, ...(number === null ? [] : [number])].join(', ')} FROM ${reader(files)})`;
 }
 

@@ -57,6 +57,18 @@ test('NaN, infinities and NULL are kept as they are, twice the same row twice', 
   expect(details).toEqual({ distinct: false });
 });
 
+test('instants that a view yields as text keep their offset, and lie in the window that they fall in', async () => {
+  const materialized = async (eventTime: string) => {
+    const revision = await declare({
+      viewSql: `SELECT place, ${eventTime} AS event_time, amount AS mean, id AS events FROM events`,
+    });
+    await materialize(revision);
+    return rowsOf('place_day');
+  };
+  const rows = await materialized(`"at" + INTERVAL 2 HOUR`);
+  expect(await materialized(`strftime("at", '%Y-%m-%dT%H:%M:%S.%f-02:00')`)).toEqual(rows);
+});
+
 test('a view without keys holds for everybody, and windows without a row are committed as such', async () => {
   const [source, , view] = eventResources({ path: here.path });
   const { entity: _, ...spec } = (view as Extract<Resource, { kind: 'FeatureView' }>).spec;

@@ -182,6 +182,16 @@ describe('Parquet files together', () => {
     expect(rows).toEqual([expect.objectContaining({ a: '7' }), expect.objectContaining({ a: null })]);
   });
 
+  test('an instant that is text keeps its offset, and is of UTC without one', async () => {
+    const texts = ['2001-07-01T00:00:00+02:00', ' 2001-07-01 00:00:00.000001', '2001-07-01T00:00:00Z'];
+    const rows = await parquet(
+      Object.fromEntries(texts.map((text, i) => [`${i}`, `SELECT ${i} AS a, '${text}' AS "at"`])),
+      declared,
+    );
+    const instants = ['2001-06-30 22:00:00', '2001-07-01 00:00:00.000001', '2001-07-01 00:00:00'];
+    expect(rows).toEqual(instants.map((instant, i) => ({ a: String(i), at: instant })));
+  });
+
   test.each([
     [
       'a declared column that is gone from all',
