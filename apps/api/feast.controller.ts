@@ -6,7 +6,6 @@ import { z } from 'zod';
 import { DomainError } from '../../domain/errors.js';
 import { fromDate } from '../../domain/instants.js';
 import { pushTargets, type PushTarget } from '../../domain/online.js';
-import { pushRowsMax } from '../../domain/pushes.js';
 import type { Principal } from '../../domain/principal.js';
 import type { Revision } from '../../domain/resources.js';
 import type { Database } from '../../store/db.js';
@@ -140,10 +139,8 @@ export class FeastController {
   ): Promise<void> {
     const { project } = declared;
     const rows = rowsOf(declared, view, df, fromDate(new Date()));
-    for (let at = 0; at < rows.length; at += pushRowsMax) {
-      const some = rows.slice(at, at + pushRowsMax);
-      await pushRows(this.db, { project, view: view.name, rows: some, to, id: randomUUID() }, principal);
-    }
+    // Never in parts: what is refused is refused as a whole, too many rows too.
+    if (rows.length > 0) await pushRows(this.db, { project, view: view.name, rows, to, id: randomUUID() }, principal);
   }
 }
 
