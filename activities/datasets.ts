@@ -11,7 +11,7 @@ import type { Instant } from '../domain/ids.js';
 import { toMicros } from '../domain/instants.js';
 import { digestOf } from '../domain/json.js';
 import { inputColumn, type Revision } from '../domain/resources.js';
-import { splitColumn, timeParts, wholePart, type TimePart } from '../domain/splits.js';
+import { splitColumn, timeParts, wholePart, type Split, type TimePart } from '../domain/splits.js';
 import type { ColumnStatistics } from '../domain/statistics.js';
 import { trainingSetSpec, type BuildTrainingSet } from '../domain/training.js';
 import { quoteName, quoteText, type Session } from '../lake/duckdb.js';
@@ -124,7 +124,8 @@ export function divide(
   if (split === undefined) return { relation: numbered, columns, cuts: [] };
   const end = asOf ?? range?.end ?? null;
   const cuts = split.by !== 'time' || end === null ? [] : (pinned ?? timeParts(split, end));
-  const names = split.by === 'time' ? [] : split.by === 'group' ? split.columns : (split.key ?? key ?? spine.map(({ name }) => name).filter((name) => name !== label?.column)); // prettier-ignore
+  const names =
+    split.by === 'time' ? [] : split.by === 'group' ? split.columns : randomKey(split, { key, label }, spine);
   const by = names.map((name) => spine.find((column) => column.name === name) ?? { name, type: 'VARCHAR' });
   const expression = splitExpression({ split, eventTime, cuts, by });
   return {
@@ -133,6 +134,17 @@ export function divide(
     cuts,
   };
 }
+
+/** The columns that a split at random goes by. */
+const randomKey = (
+  split: Extract<Split, { by: 'random' }>,
+  { key, label }: Pick<DatasetSpec, 'key' | 'label'>,
+  spine: readonly Column[],
+): string[] => split.key ?? key ?? spine.map(({ name }) => name).filter((name) => name !== label?.column);
+
+/** With the columns that it goes by: the set's own rows, which are another set's spine, have more columns than its spine had. */
+const resolvedSplit = (spec: DatasetSpec, spine: readonly Column[]): Pick<DatasetSpec, 'split'> =>
+  spec.split?.by === 'random' ? { split: { ...spec.split, key: randomKey(spec.split, spec, spine) } } : {};
 
 interface Written {
   readonly spec: DatasetSpec;
@@ -151,7 +163,11 @@ async function manifestOf(session: Session, written: Written): Promise<DatasetMa
   const { service: _service, ...own } = spec;
   const plain = columns.map(({ name }) => name).filter((name) => name !== splitColumn && name !== spec.label?.column);
   return {
-    ...{ name: spec.name, spec: { ...own, features: [...features], joins: [...joins] }, specHash: digestOf(spec) },
+    ...{
+      name: spec.name,
+      spec: { ...own, ...resolvedSplit(own, joined.spine), features: [...features], joins: [...joins] },
+      specHash: digestOf(spec),
+    },
     ...{ model: model?.name ?? null, modelRevision: model?.revision ?? null, asOf: spec.asOf ?? null },
     window: spec.window ?? joined.range ?? always,
     sources: sources.map(({ source, version }) => ({ name: source.name, revision: source.revision, version })),

@@ -238,6 +238,16 @@ describe('labels', () => {
     expect(await getTrainingSet(world.db, project, name)).toEqual(first);
   });
 
+  test('do not move a row to another part, whatever divided the set', async () => {
+    const split = { by: 'random', parts: [{ name: 'train', share: 0.5 }, { name: 'test', share: 0.5 }] }; // prettier-ignore
+    const spine = { from: 'sql', sources: ['prices'], sql: 'SELECT "at" AS asked, shop, price > 5 AS bought FROM prices' }; // prettier-ignore
+    const first = await build({ spine, split });
+    await build(relabelled(first, { name: `${name}_again` as ResourceName }));
+    const rows = await rowsOf<{ split: string }>();
+    expect(new Set(rows.map((row) => row.split)).size).toBe(2);
+    expect(await rowsOf(`${name}_again`)).toEqual(rows);
+  });
+
   test.each(['INTEGER', 'DOUBLE', 'DECIMAL(9,2)'])(
     'find their row by the values of its key, %s and TIMESTAMP, however they were written',
     async (type) => {
