@@ -5,6 +5,7 @@ import { windowsIn, type Column, type Window } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import { durationMicros } from '../domain/instants.js';
 import { digestOf } from '../domain/json.js';
+import type { Join } from '../domain/names.js';
 import { quoteName, quoteText, timestamp, type Session } from '../lake/duckdb.js';
 import { describe } from '../lake/sources/index.js';
 import { writeFile } from '../lake/snapshots.js';
@@ -12,8 +13,10 @@ import { findTraffic } from '../store/deployment.js';
 import { readInferenceLog, type LogPosition } from '../store/inference.js';
 import { getVersion, listVersions } from '../store/models.js';
 import { tableId, windowHeads, type WindowHead } from '../store/snapshots.js';
+import { newestTombstone } from '../store/tombstones.js';
 import { commitStaged } from './commits.js';
 import type { Dependencies } from './dependencies.js';
+import { leaveOutErased } from './erased-rows.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
 import { modelOf } from './models.js';
 
@@ -40,7 +43,10 @@ interface Log {
   readonly inputs: readonly string[];
   readonly key: readonly string[];
   readonly eventTime: string;
+  readonly joins: readonly Join[];
   readonly batches: readonly WindowHead[];
+  /** The newest when nothing of the log was read yet. */
+  readonly tombstones: number;
 }
 
 async function commitLog(
@@ -71,6 +77,7 @@ async function describeLog(
   endpoint: string,
   end: Instant,
 ): Promise<Log> {
+  const tombstones = await newestTombstone(db, project);
   const traffic = await findTraffic(db, project, endpoint);
   if (!traffic)
     throw new DomainError('endpoint_not_serving', `Endpoint "${endpoint}" serves nothing yet.`, { endpoint });
@@ -86,7 +93,9 @@ async function describeLog(
     inputs: signature.inputs[0]?.columns ?? [],
     key: spec.spine.key,
     eventTime: spec.spine.eventTime,
+    joins: spec.joins,
     batches,
+    tombstones,
   };
 }
 
@@ -166,8 +175,10 @@ async function commitDay(
     const list = batchColumns(log, await describe(session, rows));
     parts.push(`SELECT ${list} FROM ${rows} WHERE ${within(quoteName(log.eventTime))}`);
   }
-  const relation = `(${parts.join(' UNION ALL ')})`;
   const began = performance.now();
+  const relation = 'log_day';
+  await session.run(`CREATE OR REPLACE TEMP TABLE ${relation} AS ${parts.join(' UNION ALL ')}`);
+  await leaveOutErased(db, session, log.project, relation, log.joins, 'json');
   const writer = {
     session,
     objects: lake,
@@ -189,6 +200,7 @@ async function commitDay(
       columns,
       predecessor: head?.commit ?? null,
       sourceVersion: sourceFingerprint,
+      tombstones: log.tombstones,
       workflowId: currentWorkflowId(),
       principal: { name: principal },
     },

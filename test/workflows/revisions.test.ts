@@ -1,5 +1,8 @@
 import { workflowIds, type Instant, type ProjectName } from '../../domain/ids.js';
+import { anonymous } from '../../domain/principal.js';
+import { Resource } from '../../domain/resources.js';
 import type { TrainedModelSummary } from '../../domain/training.js';
+import { openErasure } from '../../store/erasures.js';
 import { listFindings } from '../../store/monitoring.js';
 import { ledger } from '../../store/snapshots.js';
 import { tables } from '../../store/tables.js';
@@ -104,4 +107,19 @@ test('a log over both has what a version does not know as NULL', async () => {
     { version: 1, rows: 700, a: 700, c: 0 },
     { version: 2, rows: 1400, a: 1400, c: 1400 },
   ]);
+});
+
+test('a log that is committed while an erasure is open leaves the key out, whatever it reads still holds', async () => {
+  const held = async () => {
+    const { files } = await tables(world.db).resolve(project, 'inference', 'risk_log');
+    const list = files.map(({ key }) => `'${world.lake.path(key)}'`).join(', ');
+    return world.query(`SELECT key FROM read_parquet([${list}]) WHERE json_extract_string(key, '$.id') = '1500'`);
+  };
+  expect(await held()).toHaveLength(1);
+  await world.apply([Resource.parse({ kind: 'Entity', name: 'event', spec: { keys: [{ name: 'id', type: 'BIGINT' }] } })], project); // prettier-ignore
+  await openErasure(world.db, { project, entity: 'event', keys: [{ name: 'id', type: 'BIGINT' }], values: [1500], reason: 'case 4711' }, anonymous); // prettier-ignore
+  const range = { start: dayOf(15), end: dayOf(36) };
+  const log = await world.run('commitInferenceLog', 'log-again', { project, endpoint: 'risk', ...range, principal: 'ann' }); // prettier-ignore
+  expect(log).toMatchObject({ committed: 1, rows: 99 });
+  expect(await held()).toEqual([]);
 });
