@@ -15,7 +15,6 @@ export default tseslint.config(
       'coverage/',
       '.eider*/',
       'test/upstream/',
-      'test/histories/',
       'test/golden/',
     ],
   },
