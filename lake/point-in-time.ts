@@ -47,7 +47,7 @@ export function pointInTimeJoin(spine: string, eventTime: string, views: readonl
     }),
   );
   const joins = views.map((view, index) => {
-    const keys = view.keys.map((key, number) => `spine.${quoteName(key.spine)} = v${index}.${names.key(number)}`);
+    const keys = view.keys.map((key, number) => `${spineKey(key)} = v${index}.${names.key(number)}`);
     return `ASOF LEFT JOIN ${steps(view)} AS v${index} ON ${[...keys, `${at} >= v${index}.visible_at`].join(' AND ')}`;
   });
   return `(SELECT spine.*${features.join('')} FROM ${spine} AS spine ${joins.join(' ')})`;
@@ -64,11 +64,22 @@ const contentOf = ({ content, features }: JoinView): string[] => [
 ];
 
 /**
+ * The spine's value in the type of the key, NULL when it is no such value. Compared as DuckDB would, in the floating-point type
+ * of the spine, whole numbers beyond its digits were equal to their neighbours. Where the types are one, only the column is left.
+ */
+function spineKey({ spine, type }: JoinView['keys'][number]): string {
+  const column = `spine.${quoteName(spine)}`;
+  if (!/^(TINY|SMALL|BIG)?INT(EGER)?$/.test(type)) return column;
+  const value = `TRY_CAST(${column} AS ${type})`;
+  return `CASE WHEN typeof(${column}) = ${quoteText(type)} OR ${value} = ${column} THEN ${value} END`;
+}
+
+/**
  * Whether the row that was found counts. Several ASOF joins in a row let a NULL of the spine match now and then (DuckDB 1.5),
  * so that a key or instant that is NULL gets nothing is said here again.
  */
 function isValid(view: JoinView, alias: string, at: string): string {
-  const conditions = [finite(at), ...view.keys.map((key) => `spine.${quoteName(key.spine)} IS NOT NULL`)];
+  const conditions = [finite(at), ...view.keys.map((key) => `${spineKey(key)} IS NOT NULL`)];
   const ttlMicros = ttlIn(view.mode, view.ttlMicros);
   // Whole microseconds: comparing INTERVALs costs several times as much.
   if (ttlMicros !== null) conditions.push(`epoch_us(${at}) - epoch_us(${alias}.event_time) <= ${ttlMicros}`);

@@ -25,10 +25,15 @@ export function requireFit(spine: readonly Column[], eventTime: string, views: r
       const column = find(key.spine);
       if (!column)
         throw new DomainError('join_invalid', `The spine has no column "${key.spine}", which ${compared}; it has ${listed}.`, data); // prettier-ignore
-      if (familyOf(column.type) !== familyOf(key.type))
+      if (familyOf(column.type) !== familyOf(key.type) || isRounded(column.type, key.type))
         throw new DomainError('join_invalid', `The spine's "${key.spine}" is ${column.type}, but ${compared} it and is ${key.type}: cast it in the spine.`, data); // prettier-ignore
     }
 }
+
+/** Whole numbers that the key's floating-point type cannot tell apart. The other way round the join compares whole numbers. */
+const isRounded = (spine: string, key: string): boolean =>
+  (key === 'FLOAT' && /^U?(INTEGER|BIGINT|HUGEINT)$/.test(spine)) ||
+  (key === 'DOUBLE' && /^U?(BIGINT|HUGEINT)$/.test(spine));
 
 /** Values of one family can be equal; DuckDB would cast across families, and fail at the first row that does not cast. */
 function familyOf(type: string): string {

@@ -141,6 +141,40 @@ test.each([
   expect(() => requireFit(spineColumns, eventTime, [])).toThrow(message);
 });
 
+const keyed = (type: string) => ({
+  ...{ name: 'p', eventTime: 'at', knownAt: null, ttlMicros: null, mode: 'known_at' as const, distinct: true },
+  ...{ keys: [{ column: 'id', type, spine: 'id' }], features: [{ column: 'value', as: 'value' }], content: ['value'] },
+});
+test.each([
+  ['INTEGER', '16777217', 'FLOAT', '16777216', null],
+  ['INTEGER', '16777216', 'FLOAT', '16777216', 7],
+  ['BIGINT', '9007199254740993', 'DOUBLE', '9007199254740992', null],
+  ['BIGINT', '9007199254740992', 'DOUBLE', '9007199254740992', 7],
+  ['INTEGER', '4', 'DOUBLE', '3.5', null],
+  ['INTEGER', '4', 'DECIMAL(9,1)', '3.5', null],
+  ['SMALLINT', '4', 'BIGINT', '4', 7],
+  ['SMALLINT', '4', 'BIGINT', '65540', null],
+])(
+  'the key %s %s is joined with %s %s only where they are equal: %j',
+  async (type, key, spineType, value, expected) => {
+    const relation = `(SELECT ${key}::${type} AS id, TIMESTAMP '2001-01-01' AS "at", 7 AS value)`;
+    const spine = `(SELECT ${value}::${spineType} AS id, TIMESTAMP '2001-01-02' AS asked)`;
+    requireFit([{ name: 'id', type: spineType }, { name: 'asked', type: 'TIMESTAMP' }], 'asked', [{ ...keyed(type), relation }]); // prettier-ignore
+    const rows = await lake.query(
+      `SELECT value FROM ${pointInTimeJoin(spine, 'asked', [{ ...keyed(type), relation }])}`,
+    );
+    expect(rows).toEqual([{ value: expected }]);
+  },
+);
+
+test.each([
+  ['INTEGER', 'FLOAT'],
+  ['BIGINT', 'DOUBLE'],
+])('whole numbers %s are not compared with a key of %s, which rounds them', (spine, key) => {
+  const columns = [{ name: 'id', type: spine }, { name: 'asked', type: 'TIMESTAMP' }]; // prettier-ignore
+  expect(() => requireFit(columns, 'asked', [{ ...keyed(key), relation: 'none' }])).toThrow(/cast it in the spine/);
+});
+
 test('a window that was never computed is an error, and one that rows do not need is not', async () => {
   const features = ['price:value'];
   await expect(resolve({ features }, { range: rangeOf(3) })).rejects.toMatchObject({ code: 'features_not_materialized' }); // prettier-ignore
