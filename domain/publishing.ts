@@ -33,6 +33,8 @@ export interface Published {
   readonly replayed: number;
   /** The generation that readers saw before; null for the first. */
   readonly before: number | null;
+  /** Rows that were pushed to another revision, which was live, and that readers see no longer: push them again. */
+  readonly left: number;
 }
 
 /** Input of the workflow that moves waiting pushed rows into commits. */

@@ -79,6 +79,8 @@ export interface Flip {
   readonly replayed: number;
   /** The generation that readers saw before; null for the first. */
   readonly before: number | null;
+  /** Rows that were pushed to another revision, whose generation readers saw before, and that they see no longer. */
+  readonly left: number;
 }
 
 /** Moves the pointer to a loaded generation by compare-and-set, after what was pushed meanwhile was written into it. */
@@ -110,18 +112,35 @@ export async function flipGeneration(
       },
     ]);
     await forgetBeaten(tx, project, view, id, at.live);
-    return { generation: await generationById(tx, id), replayed, before: before?.generation ?? null };
+    const left = await leftBehind(tx, project, generation, before?.revision ?? null);
+    return { generation: await generationById(tx, id), replayed, before: before?.generation ?? null, left };
   });
 }
 
 async function recordedFlip(tx: Queries, project: ProjectName, generation: Generation): Promise<Flip> {
-  const [row] = await tx.query<{ replayed: number; before: number | null }>(
-    `SELECT h.replayed, p.generation AS before FROM online_history h LEFT JOIN online_views v ON (v.project, v.view) = (h.project, h.view)
+  const [row] = await tx.query<{ replayed: number; before: number | null; revision: number | null }>(
+    `SELECT h.replayed, p.generation AS before, p.revision FROM online_history h LEFT JOIN online_views v ON (v.project, v.view) = (h.project, h.view)
        LEFT JOIN online_generations p ON p.id = v.previous
      WHERE h.project = $1 AND h.view = $2 AND h.generation = $3 AND h.action = 'published' ORDER BY h.number DESC LIMIT 1`,
     [project, generation.view, generation.generation],
   );
-  return { generation, replayed: row?.replayed ?? 0, before: row?.before ?? null };
+  const left = await leftBehind(tx, project, generation, row?.revision ?? null);
+  return { generation, replayed: row?.replayed ?? 0, before: row?.before ?? null, left };
+}
+
+/** A revision may compute a feature otherwise, so what was pushed to the one before is not taken over: it is counted. */
+async function leftBehind(
+  tx: Queries,
+  project: ProjectName,
+  { view, revision }: Generation,
+  before: number | null,
+): Promise<number> {
+  if (before === revision) return 0;
+  const rows = await tx.query<{ left: number }>(
+    "SELECT count(*) AS left FROM pushed_rows WHERE project = $1 AND view = $2 AND revision = $3 AND target <> 'offline'",
+    [project, view, before],
+  );
+  return only(rows).left;
 }
 
 /** Readers see the generation before, and everything that was pushed since: nothing that was acknowledged is lost. */
@@ -131,7 +150,7 @@ export async function rollBack(
   view: string,
   reason: string | null,
   principal: Principal,
-): Promise<Flip & { readonly left: number }> {
+): Promise<Flip> {
   return db.transaction(async (tx) => {
     await liftTimeout(tx);
     const at = await lockOnlineView(tx, project, view);

@@ -29,11 +29,15 @@ export async function publishView(input: PublishView): Promise<Published> {
       { project, id: plan.id },
     ]);
     reporter.stage('flip', `${rows} rows; rows that were pushed meanwhile are written again`);
-    const { replayed, before } = await long.flipPublished({ project, id: plan.id, principal });
+    const { replayed, before, left } = await long.flipPublished({ project, id: plan.id, principal });
     await safe.dropRetired({ project, view });
-    reporter.stage('done', `generation ${plan.generation} is live with ${rows} rows, ${replayed} written again`);
+    const pushed = left > 0 ? `; ${left} that were pushed to another revision stay with it` : '';
+    reporter.stage(
+      'done',
+      `generation ${plan.generation} is live with ${rows} rows, ${replayed} written again${pushed}`,
+    );
     const { generation, snapshot, watermark } = plan;
-    return { view, revision, generation, snapshot, watermark, rows, rowHash, replayed, before };
+    return { view, revision, generation, snapshot, watermark, rows, rowHash, replayed, before, left };
   } catch (error) {
     // What was loaded and will never be live.
     await CancellationScope.nonCancellable(() => safe.dropRetired({ project, view }));

@@ -4,11 +4,13 @@ import { plusMicros } from '../../domain/instants.js';
 import { Join } from '../../domain/names.js';
 import type { OnlineAnswer, PushedRow } from '../../domain/online.js';
 import { anonymous } from '../../domain/principal.js';
+import { Resource } from '../../domain/resources.js';
+import { applyResources } from '../../store/resources.js';
 import { dropRetired, rollBack } from '../../store/online-publish.js';
 import { listGenerations } from '../../store/online.js';
 import { race } from '../support/race.js';
 import { withDatabase, type TestDatabase } from '../support/database.js';
-import { day, nothing, onlineProject, publishRows, push, seat } from './online-samples.js';
+import { day, nothing, onlineProject, onlineResources, publishRows, push, seat } from './online-samples.js';
 
 let database: TestDatabase;
 let reader: OnlineReader;
@@ -186,6 +188,18 @@ test('what is pushed while generations change is never lost', async () => {
   done = true;
   await pushing;
   expect(await amounts('A', 'B')).toEqual([pushed, 1]);
+});
+
+test('a publish of another revision says how many pushed rows readers see no longer', async () => {
+  await publishRows(database.db, project, lettered('A', 'B'));
+  await push(database.db, project, [seat('A', day('20')), seat('C', day('20'))]);
+  await push(database.db, project, [seat('B', day('20'))], { to: 'offline' });
+  expect(await publishRows(database.db, project, lettered('A', 'B'))).toMatchObject({ left: 0, replayed: 0 });
+  const seats = onlineResources().find(({ name }) => name === 'seats');
+  const changed = Resource.parse({ ...seats, spec: { ...seats?.spec, ttl: '2d' } });
+  await applyResources(database.db, project, [changed], anonymous);
+  expect(await publishRows(database.db, project, lettered('A', 'B'), 'twice')).toMatchObject({ left: 2 });
+  expect(await publishRows(database.db, project, lettered('A', 'B'), 'twice')).toMatchObject({ left: 2 });
 });
 
 test('a flip that was planned before the pointer moved is refused, and an older pointer number wins nothing', async () => {

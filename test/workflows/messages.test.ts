@@ -97,7 +97,7 @@ const examples: Examples = {
     { project, view: 'place_day', revision: 1, asOf, principal },
     {
       ...{ view: 'place_day', revision: 1, generation: 2, snapshot: 9, watermark: asOf, rows: 4 },
-      ...{ rowHash: sha256('rows'), replayed: 1, before: 1 },
+      ...{ rowHash: sha256('rows'), replayed: 1, before: 1, left: 0 },
     },
   ],
   flushPushes: [

@@ -53,7 +53,7 @@ function registerPublishing(program: Command): void {
           started,
           { wait },
           (made) =>
-            `Generation ${made.generation} of ${made.view}@r${made.revision} is live: ${figure(made.rows)} rows of snapshot ${made.snapshot} as of ${moment(made.watermark)}, ${figure(made.replayed)} pushed rows written again.\n`,
+            `Generation ${made.generation} of ${made.view}@r${made.revision} is live: ${figure(made.rows)} rows of snapshot ${made.snapshot} as of ${moment(made.watermark)}, ${figure(made.replayed)} pushed rows written again.\n${leftBehind(made)}`,
         );
       }),
     );
@@ -74,6 +74,9 @@ function registerPublishing(program: Command): void {
       }),
     );
 }
+
+const leftBehind = ({ left }: Published): string =>
+  left > 0 ? `${figure(left)} rows that were pushed to the revision before stay with it: push them again.\n` : '';
 
 interface RolledBack {
   readonly live: { readonly generation: number };
