@@ -9,14 +9,7 @@ const environmentRule = {
 /** Few rules, each for a mistake that types and format do not show. */
 export default tseslint.config(
   {
-    ignores: [
-      '**/node_modules/',
-      'dist/',
-      'coverage/',
-      '.eider*/',
-      'test/upstream/',
-      'test/golden/',
-    ],
+    ignores: ['**/node_modules/', 'dist/', 'coverage/', '.eider*/', 'test/upstream/', 'test/golden/'],
   },
   {
     files: ['**/*.ts'],
