@@ -1,16 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { access } from 'node:fs/promises';
 import { DomainError, isDomainError } from '../domain/errors.js';
-import type { Column, Window } from '../domain/features.js';
+import type { Window } from '../domain/features.js';
 import { failpoint } from '../domain/failpoints.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
-import { durationMicros, fromMicros } from '../domain/instants.js';
+import { durationMicros } from '../domain/instants.js';
 import type { EraseEntity, ErasureCertificate } from '../domain/snapshots.js';
 import { quoteText, type Session } from '../lake/duckdb.js';
-import { holdsKey } from '../lake/erased.js';
+import { hasJsonKey, holdsKey } from '../lake/erased.js';
 import { hashRows } from '../lake/rows.js';
 import { writeFile } from '../lake/snapshots.js';
-import { describe } from '../lake/sources/index.js';
 import { windowStatistics } from '../lake/statistics.js';
 import { eraseRecords, countRecords } from '../store/erased-records.js';
 import { erasureKey, type ErasureKey } from '../store/erasures.js';
@@ -31,7 +29,7 @@ import { replaceStatistics } from '../store/statistics.js';
 import { certify } from './certificates.js';
 import type { Dependencies } from './dependencies.js';
 import { beating } from './heartbeat.js';
-import { attemptMs, orphansOf } from './orphans.js';
+import { attemptMs, orphansOf, stagedWithKey } from './orphans.js';
 
 export type ErasureDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake'>;
 
@@ -120,10 +118,6 @@ async function eraseTables(
   // Not garbage of anybody's: nobody may read the old files for another day.
   await deleteMarked({ db, lake }, project);
 }
-
-/** The log of an endpoint keeps keys as JSON, in a column of that name. */
-const hasJsonKey = (columns: readonly Column[]): boolean =>
-  ['request_id', 'key'].every((name) => columns.some((one) => one.name === name && one.type === 'VARCHAR'));
 
 const conditionOf = ({ table, columns, tuples }: ErasureTarget, { values }: ErasureKey): string =>
   holdsKey(columns, tuples, values, table.schema === 'inference' && hasJsonKey(columns));
@@ -228,50 +222,4 @@ async function verify(
     return stagedWithKey(dependencies, session, project, key, tuples);
   }, signal);
   return { left, tables: targets.length, files: count, staged };
-}
-
-/**
- * Files that nobody reads and that may hold the key: an attempt that works still, or died lately, has staged them. They may not
- * be taken from one that works; once none can, garbage collection removes them.
- */
-async function stagedWithKey(
-  dependencies: ErasureDependencies,
-  session: Session,
-  project: ProjectName,
-  { values }: ErasureKey,
-  tuples: readonly (readonly string[])[],
-): Promise<Verified['staged']> {
-  let newestMs: number | null = null;
-  let files = 0;
-  for (const { key, modifiedMs } of await orphansOf(dependencies, project, () => true)) {
-    const file = dependencies.lake.path(key);
-    if (!(await mayHold(session, file, tuples, values))) continue;
-    files += 1;
-    newestMs = Math.max(newestMs ?? 0, modifiedMs);
-  }
-  return { files, collectableAt: newestMs === null ? null : fromMicros((Math.ceil(newestMs) + attemptMs) * 1000) };
-}
-
-/** What cannot be read, because it is written just now or was never finished, may. */
-async function mayHold(
-  session: Session,
-  file: string,
-  tuples: readonly (readonly string[])[],
-  values: readonly string[],
-): Promise<boolean> {
-  const rows = `read_parquet(${quoteText(file)})`;
-  try {
-    const columns = await describe(session, rows);
-    const jsonKey = hasJsonKey(columns);
-    const [found] = await session.rows<{ held: boolean }>(
-      `SELECT count(*) > 0 AS held FROM ${rows} WHERE ${holdsKey(columns, tuples, values, jsonKey)}`,
-    );
-    return found?.held ?? false;
-  } catch (error) {
-    if (!isDomainError(error)) throw error;
-    return access(file).then(
-      () => true,
-      () => false,
-    );
-  }
 }

@@ -90,3 +90,7 @@ export function holdsKey(
   const ways = [...plain, ...(jsonKey ? inJson : [])].map((same) => `(${same.join(' AND ')})`);
   return ways.length === 0 ? 'false' : `coalesce(${ways.join(' OR ')}, false)`;
 }
+
+/** The log of an endpoint keeps keys as JSON, in a column of that name. */
+export const hasJsonKey = (columns: readonly Column[]): boolean =>
+  ['request_id', 'key'].every((name) => columns.some((one) => one.name === name && one.type === 'VARCHAR'));
