@@ -6,6 +6,7 @@ import { quoteName, quoteText, type Session } from '../lake/duckdb.js';
 import { findErased, type KeyTuple } from '../lake/erased.js';
 import { describe } from '../lake/sources/index.js';
 import type { Queries } from '../store/db.js';
+import { keyNames } from '../store/erasing.js';
 import { getResource } from '../store/resources.js';
 import { erasedEntities, tombstonesOf } from '../store/tombstones.js';
 
@@ -60,10 +61,11 @@ async function tuplesOf(
   joins: readonly Join[],
 ): Promise<KeyTuple[]> {
   if (keys.length === 0) return [];
-  const tuples = [keys.map(({ name }) => name)];
+  const ways = await keyNames(db, project, entity, keys);
+  const tuples = [...ways];
   for (const join of joins) {
     const view = await getResource(db, project, 'FeatureView', join.view);
-    if (view.spec.entity === entity) tuples.push(keys.map(({ name }) => join.keys[name] ?? name));
+    if (view.spec.entity === entity) tuples.push(...ways.map((way) => way.map((name) => join.keys[name] ?? name)));
   }
   return tuples;
 }

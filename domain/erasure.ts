@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import type { Column } from './features.js';
 import type { ProjectName } from './ids.js';
 
 /** What has to stay erased: digests of keys, which recognise a key that comes again and say nothing to whoever reads them. */
@@ -23,4 +24,16 @@ export function keyDigest(
   return createHmac('sha256', secret)
     .update(`${digestedPrefix(project, entity)}${text}`)
     .digest('hex');
+}
+
+/**
+ * The names that the columns of a key had in another revision of its Entity, in the order of the key; null when it was another
+ * key: then nobody can say which rows were its. A column that was renamed has the place and the type that it had.
+ */
+export function namesThen(keys: readonly Column[], then: readonly Column[]): readonly string[] | null {
+  const names = new Set(keys.map(({ name }) => name));
+  const same =
+    keys.length === then.length &&
+    then.every(({ name, type }, at) => type === keys[at]?.type && (name === keys[at].name || !names.has(name)));
+  return same ? then.map(({ name }) => name) : null;
 }

@@ -44,10 +44,9 @@ async function onlinePlaces(tx: Queries, project: ProjectName, view: string, tex
 
 function placesOf(
   project: ProjectName,
-  { entity, keys, values, text }: ErasureKey,
+  { entity, values, text }: ErasureKey,
   tuples: readonly (readonly string[])[],
 ): Place[] {
-  const own = [keys.map(({ name }) => name)];
   const json = (ways: readonly (readonly string[])[]) => [project, JSON.stringify(ways), JSON.stringify(values)];
   return [
     {
@@ -64,13 +63,13 @@ function placesOf(
     },
     { what: 'labels', from: 'labels', where: `project = $1 AND ${jsonHolds('key')}`, values: json(tuples) },
     {
-      ...{ what: 'samples', from: 'expectation_results', values: [...json(own), entity] },
+      ...{ what: 'samples', from: 'expectation_results', values: [...json(tuples), entity] },
       where: `project = $1 AND view IN ${viewsOfEntity.replace('$2', '$4')} AND EXISTS (SELECT FROM jsonb_array_elements(samples) AS s WHERE ${jsonHolds('s')})`,
       set: `samples = (SELECT coalesce(jsonb_agg(s), '[]') FROM jsonb_array_elements(samples) AS s WHERE NOT ${jsonHolds('s')})`,
     },
     ...placesBesideCommits(project, entity),
     {
-      ...{ what: 'grid_keys', from: 'training_sets', values: [...json(own), entity] },
+      ...{ what: 'grid_keys', from: 'training_sets', values: [...json(tuples), entity] },
       where: `project = $1 AND manifest #>> '{spec,spine,keys,entity}' = $4 AND EXISTS (SELECT FROM ${gridRows} AS r WHERE ${jsonHolds('r')})`,
       set: `manifest = jsonb_set(manifest, '{spec,spine,keys,rows}', (SELECT coalesce(jsonb_agg(r), '[]') FROM ${gridRows} AS r WHERE NOT ${jsonHolds('r')}))`,
     },

@@ -1,5 +1,8 @@
-import type { StagedFile } from '../domain/features.js';
+import { namesThen } from '../domain/erasure.js';
+import { DomainError } from '../domain/errors.js';
+import type { Column, StagedFile } from '../domain/features.js';
 import type { ProjectName } from '../domain/ids.js';
+import { referenceKey } from '../domain/references.js';
 import type { Revision } from '../domain/resources.js';
 import type { ErasureCertificate, ErasedTable } from '../domain/snapshots.js';
 import type { TableColumn } from '../domain/tables.js';
@@ -22,37 +25,64 @@ interface Joining {
 }
 
 /**
- * Views of the entity in every revision, with what was refused of them, hold the key in its own columns; training sets,
- * uploaded spines and predictions hold it in those, or in the columns that some join compares with it.
+ * Views of the entity hold the key in the columns that it had in the revision that they pin, and so does what was refused of
+ * them; training sets, uploaded spines and predictions hold it in those of any revision, or in the columns that some join
+ * compares with it. Throws `erasure_incomplete` when a view's rows have a key of other columns.
  */
 export async function erasureTargets(
   db: Queries,
   project: ProjectName,
   { entity, keys }: Pick<ErasureKey, 'entity' | 'keys'>,
 ): Promise<ErasureTarget[]> {
-  const own = keys.map(({ name }) => name);
-  const views = await viewsOf(db, project, entity);
+  const ways = await keyNames(db, project, entity, keys);
+  const pinned = await pinnedKeys(db, project, entity);
+  const views = new Set(pinned.map(({ view }) => view));
   const renamed = (await joinsOf(db, project))
     .filter(({ view }) => views.has(view))
-    .map((join) => own.map((name) => join.keys[name] ?? name));
-  const tuples = [...new Map([own, ...renamed].map((tuple) => [tuple.join('\n'), tuple])).values()];
-  const tables = await db.query<TableRef & { columns: TableColumn[] }>(
-    'SELECT project, schema, name, revision, columns FROM lake_tables WHERE project = $1 ORDER BY schema, name, revision',
+    .flatMap((join) => ways.map((way) => way.map((name) => join.keys[name] ?? name)));
+  const tuples = [...new Map([...ways, ...renamed].map((tuple) => [tuple.join('\n'), tuple])).values()];
+  const tables = await db.query<TableRef & { columns: TableColumn[]; filled: boolean }>(
+    `SELECT project, schema, name, revision, columns, EXISTS (SELECT FROM files f
+       WHERE (f.project, f.schema, f.name, f.revision) = (t.project, t.schema, t.name, t.revision) AND f.deleted_at IS NULL) AS filled
+     FROM lake_tables t WHERE project = $1 ORDER BY schema, name, revision`,
     [project],
   );
-  return tables.flatMap(({ columns, ...table }) => {
-    const ofView = table.schema === 'features' || table.schema === 'quarantine';
-    if (ofView && !views.has(table.name)) return [];
-    return [{ table, columns, tuples: ofView ? [own] : tuples }];
+  return tables.flatMap(({ columns, filled, ...table }) => {
+    if (table.schema !== 'features' && table.schema !== 'quarantine') return [{ table, columns, tuples }];
+    const made = pinned.find(({ view, revision }) => view === table.name && revision === table.revision);
+    if (!made) return [];
+    const own = namesThen(keys, made.keys);
+    if (own) return [{ table, columns, tuples: [own] }];
+    if (!filled) return [];
+    const names = made.keys.map(({ name }) => name).join(', ');
+    const message = `Rows of ${tableId(table)} have the key ${names}, which is not that of the active Entity "${entity}": nobody can say which are to be erased. Erase under the Entity that they were made with, or collect them as garbage first.`; // prettier-ignore
+    throw new DomainError('erasure_incomplete', message, { table: tableId(table) });
   });
 }
 
-async function viewsOf(db: Queries, project: ProjectName, entity: string): Promise<Set<string>> {
-  const rows = await db.query<{ name: string }>(
-    `SELECT DISTINCT name FROM revisions WHERE project = $1 AND kind = 'FeatureView' AND body ->> 'entity' = $2`,
+/** The names that the columns of a key have, and had in earlier revisions of its Entity. */
+export async function keyNames(
+  db: Queries,
+  project: ProjectName,
+  entity: string,
+  keys: readonly Column[],
+): Promise<(readonly string[])[]> {
+  const revisions = await db.query<{ keys: Column[] }>(
+    `SELECT body -> 'keys' AS keys FROM revisions WHERE project = $1 AND kind = 'Entity' AND name = $2 ORDER BY revision DESC`,
     [project, entity],
   );
-  return new Set(rows.map(({ name }) => name));
+  const ways = [keys, ...revisions.map((one) => one.keys)].map((then) => namesThen(keys, then));
+  return [...new Map(ways.flatMap((way) => (way ? [[way.join('\n'), way] as const] : []))).values()];
+}
+
+/** Revisions of views of the entity, with the key that each was made with. */
+async function pinnedKeys(db: Queries, project: ProjectName, entity: string) {
+  return db.query<{ view: string; revision: number; keys: Column[] }>(
+    `SELECT v.name AS view, v.revision, e.body -> 'keys' AS keys FROM revisions v
+       JOIN revisions e ON e.project = v.project AND e.kind = 'Entity' AND e.name = $2 AND e.revision = (v.pins ->> $3)::int
+     WHERE v.project = $1 AND v.kind = 'FeatureView' AND v.body ->> 'entity' = $2`,
+    [project, entity, referenceKey({ kind: 'Entity', name: entity })],
+  );
 }
 
 async function joinsOf(db: Queries, project: ProjectName): Promise<NonNullable<Joining['joins']>> {

@@ -97,3 +97,22 @@ test('a file that another took the place of is asked for again, and not for ever
   expect(toFailure(error, 1)).toMatchObject({ type: 'query_failed', nonRetryable: false });
   expect(toFailure(error, 10)).toMatchObject({ type: 'query_failed', nonRetryable: true });
 });
+
+test('a key whose column was renamed is erased from what earlier revisions hold, and one of other columns is refused', async () => {
+  const entity = (...columns: object[]) => Resource.parse({ kind: 'Entity', name: 'place', spec: { keys: columns } });
+  const renamed = { name: 'spot', type: 'VARCHAR' };
+  const erasing = (at: object[], value: readonly string[]) =>
+    openErasure(world.db, { project, entity: 'place', keys: at as typeof keys, values: value, reason: 'case' }, anonymous); // prettier-ignore
+  await applyResources(world.db, project, [entity(renamed)], anonymous);
+  const one = await erasing([renamed], [gone]);
+  await world.run('eraseEntity', one.workflowId, { project, erasure: one.id, principal: 'ann' });
+  const { files } = await tables(world.db).resolve(project, 'features', 'place_day');
+  const list = files.map(({ key }) => quoteText(world.lake.path(key))).join(', ');
+  expect(await world.query(`SELECT DISTINCT place FROM read_parquet([${list}]) ORDER BY 1`)).toHaveLength(3);
+
+  const level = { name: 'level', type: 'VARCHAR' };
+  await applyResources(world.db, project, [entity(renamed, level)], anonymous);
+  const two = await erasing([renamed, level], [gone, '1']);
+  const failure = await world.failure('eraseEntity', two.workflowId, { project, erasure: two.id, principal: 'ann' });
+  expect(failure).toEqual({ code: 'erasure_incomplete', message: expect.stringContaining('features/place_day@r1 have the key place') }); // prettier-ignore
+});
