@@ -2,7 +2,7 @@ import { windowsIn, type Column, type Window } from '../domain/features.js';
 import type { Tombstones } from '../domain/erasure.js';
 import { DomainError, isDomainError } from '../domain/errors.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
-import { durationMicros, plusMicros, toMicros } from '../domain/instants.js';
+import { durationMicros, fromMicros, instant, plusMicros, toMicros } from '../domain/instants.js';
 import type { Revision } from '../domain/resources.js';
 import type { SourceAccess } from '../lake/access.js';
 import { quoteName, timestamp, typed, type Session } from '../lake/duckdb.js';
@@ -72,6 +72,16 @@ export function windowsOf({ view }: ViewParts, range: Window): Window[] {
   const message = `The range has ${count} windows of ${view.spec.window}; at most ${windowCountMax} are taken at once.`;
   throw new DomainError('request_invalid', message, { windows: count });
 }
+
+/** The earliest instant from which all windows up to the end can be taken at once. */
+export function reachOf({ view }: ViewParts, end: Instant): Instant {
+  const size = durationMicros(view.spec.window);
+  const start = (Math.ceil(toMicros(end) / size) - windowCountMax) * size;
+  return fromMicros(Math.max(start, toMicros(beginning)));
+}
+
+/** Before any row that somebody keeps; a lookback still fits before it. */
+const beginning = instant('1000-01-01');
 
 export const rangeOf = (windows: readonly Window[]): Window => ({
   start: windows.map(({ start }) => start).reduce((a, b) => (a < b ? a : b)),

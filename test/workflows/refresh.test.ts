@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { createActivities } from '../../activities/index.js';
 import { defaultProject as project, workflowIds, type Instant } from '../../domain/ids.js';
 import { Resource } from '../../domain/resources.js';
@@ -104,6 +105,14 @@ test('a new revision is shown online when it reaches as far as the one that is l
   expect(await world.run('refreshView', id, second)).toMatchObject({ published: { revision: 2, rows: 3 } });
   expect(await steps.isShownOnline(asked)).toBe(true);
   expect(await online('a', 'b', 'c')).toEqual([9, 2, 3]);
+});
+
+test('a row too old for all windows since to be taken at once does not keep the others from being refreshed', async () => {
+  await sourceHas(['d', '1700-01-01', 4], ['c', '2025-12-29', 3]);
+  const { refreshStart } = createActivities(world);
+  expect(await new MockActivityEnvironment().run(refreshStart, { ...input, revision: 2 })).toEqual({
+    start: '2025-12-29T00:00:00.000000Z',
+  });
 });
 
 test('when the source is gone the refresh says so, and what is online stays', async () => {
