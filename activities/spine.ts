@@ -130,7 +130,7 @@ async function numberRows(session: Session, rows: string, { eventTime, window }:
   const at = quoteName(eventTime);
   const within = window ? ` WHERE ${at} >= ${timestamp(window.start)} AND ${at} < ${timestamp(window.end)}` : '';
   await session.run(
-    `CREATE OR REPLACE TEMP TABLE ${spineTable} AS SELECT *, row_number() OVER () AS ${quoteName(rowNumber)} FROM ${rows}${within}`,
+    `CREATE OR REPLACE TEMP TABLE ${spineTable} AS SELECT *, row_number() OVER () AS ${quoteName(rowNumber)} FROM ${rows}${within} LIMIT ${spineLimits.rows + 1}`,
   );
   const [count] = await session.rows<{ rows: number }>(`SELECT count(*)::DOUBLE AS rows FROM ${spineTable}`);
   if ((count?.rows ?? 0) > spineLimits.rows)
