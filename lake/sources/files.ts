@@ -1,5 +1,5 @@
 import { realpath, stat } from 'node:fs/promises';
-import { sep } from 'node:path';
+import { resolve, sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { glob as fastGlob } from 'tinyglobby';
 import { DomainError } from '../../domain/errors.js';
@@ -50,6 +50,7 @@ async function stateOf(file: string): Promise<string[]> {
 /** The files behind the path, sorted, each once; each must lie under a root that this server may read. */
 export async function sourceFiles(source: Source, access: SourceAccess): Promise<string[]> {
   const path = source.spec.path ?? '';
+  if (isGlob(path)) await requireWithinRoots(source, [await fixedPart(path)], access);
   const found = isGlob(path) ? await fastGlob(path, { absolute: true }) : [path];
   if (found.length > fileCountMax)
     throw new DomainError(
@@ -65,6 +66,13 @@ export async function sourceFiles(source: Source, access: SourceAccess): Promise
     });
   requireFiles(source, files);
   return files.sort();
+}
+
+/** The folder that a pattern looks into: before it is known to be allowed, nothing is listed. */
+async function fixedPart(path: string): Promise<string> {
+  const parts = path.split(sep);
+  const folder = resolve(parts.slice(0, parts.findIndex(isGlob)).join(sep) || sep);
+  return realpath(folder).catch(() => folder);
 }
 
 export const isGlob = (path: string): boolean => /[*?[{]/.test(path);

@@ -43,6 +43,8 @@ function urlOf({ name, spec }: Source, { connections }: SourceAccess): URL {
 function importerOf(source: Source, access: SourceAccess): Importer {
   const url = urlOf(source, access);
   const { password } = url;
+  // PostgreSQL's library refuses a % that begins no code.
+  url.password = encodeURIComponent(decoded(password));
   if (!url.searchParams.has('connect_timeout')) url.searchParams.set('connect_timeout', String(connectSeconds));
   return {
     source,
@@ -51,8 +53,20 @@ function importerOf(source: Source, access: SourceAccess): Importer {
       // Attached before the engine is locked, because afterwards it may not.
       `ATTACH ${quoteText(url.href)} AS pg (TYPE postgres, READ_ONLY)`,
     ],
-    secrets: [url.href, access.connections[source.spec.connection ?? ''] ?? '', password, decodeURIComponent(password)],
+    secrets: [
+      ...[url.href, access.connections[source.spec.connection ?? ''] ?? ''],
+      ...[password, url.password, decoded(password), ...url.searchParams.getAll('password')],
+    ],
   };
+}
+
+/** A password may hold a % that begins no code. */
+function decoded(password: string): string {
+  try {
+    return decodeURIComponent(password);
+  } catch {
+    return password;
+  }
 }
 
 const ask = (sql: string): string => `postgres_query('pg', ${quoteText(sql)})`;

@@ -39,6 +39,8 @@ describe('files', () => {
     ['of a glob without a match', () => join(lake.folder, '*.nothing'), 'source_missing'],
     ['outside of the roots', () => '/etc/passwd', 'path_not_allowed'],
     ['that climbs out of the roots', () => `${lake.folder}/../../etc/passwd`, 'path_not_allowed'],
+    ['of a pattern outside of the roots, though none matches', () => '/etc/*.nothing', 'path_not_allowed'],
+    ['of a pattern that climbs out', () => `${lake.folder}/../*.nothing`, 'path_not_allowed'],
     ['beside a root of which it has the beginning', () => `${lake.folder}-other/rows.parquet`, 'path_not_allowed'],
   ])('a file %s is refused', async (_, path, code) => {
     await expect(files(path())).rejects.toMatchObject({ code, data: { source: 'rows' } });

@@ -159,6 +159,20 @@ test.each([
     'source_unreachable',
     /refused/,
   ],
+  [
+    'a server that is away, and a password with a plain %',
+    () => source('events'),
+    'postgresql://reader:s%40fe-100%@127.0.0.1:1/shop',
+    'source_unreachable',
+    /refused/,
+  ],
+  [
+    'a server that is away, and a password in the query',
+    () => source('events'),
+    'postgresql://reader@127.0.0.1:1/shop?password=s@fe-secret',
+    'source_unreachable',
+    /refused/,
+  ],
 ])('%s is refused, without a secret in the sentence', async (_, declared, url, code, message) => {
   const failing = lake.in((session) => pinSource(session, declared(), access(url), 'everything'));
   const error = await failing.then(
