@@ -32,9 +32,15 @@ export const Sha256Schema = z
   .string()
   .regex(/^[0-9a-f]{64}$/, 'must be 64 hex digits')
   .transform((text) => text as Sha256);
+/** 284 years: what lies that far from an instant is still counted in whole microseconds. */
+const durationMax = '104000d';
 export const Duration = z
   .string()
   .regex(durationPattern, 'must be a duration such as 90m, 3h or 7d')
+  .refine(
+    (text) => !durationPattern.test(text) || durationMicros(text) <= durationMicros(durationMax),
+    `must be at most ${durationMax}`,
+  )
   .describe('A duration such as 90m, 3h or 7d.');
 
 /** A duration that somebody waits for: at most a week. */

@@ -116,6 +116,15 @@ test.each([
   if (!allowed) expect(await api.problem('POST', '/api/v1/apply', { resources: source(path()) })).toMatchObject({ status: 403 }); // prettier-ignore
 });
 
+test.each(['104001d', '999999999999999999w'])(
+  'a duration of %s is longer than instants can be counted',
+  async (ttl) => {
+    const long = all().map((one) => (one.kind === 'FeatureView' ? { ...one, spec: { ...one.spec, ttl } } : one));
+    const problem = await api.problem('POST', '/api/v1/plan', { resources: long });
+    expect(problem).toMatchObject({ status: 422, detail: expect.stringContaining('must be at most 104000d') });
+  },
+);
+
 test('a reference to what is nowhere is refused', async () => {
   const problem = await api.problem('POST', '/api/v1/plan', { resources: [{ kind: 'Endpoint', name: 'e', spec: { model: 'nobody' } }] }); // prettier-ignore
   expect(problem).toMatchObject({ status: 422, code: 'reference_unknown', data: { missing: 'Model/nobody' } });
