@@ -83,7 +83,7 @@ export const errorTable = {
   materialization_running: { ...conflict, title: 'The feature view is being materialized and published already.', help: 'Wait for it, or send force=true, which ends it and starts anew.' },
   push_id_reused: { ...invalid, title: 'The id belongs to a push of other rows.', help: 'Use a new id for new rows.' },
   pushed_row_invalid: { ...invalid, title: 'A pushed row does not fit the columns of its view.', help: 'The message names row and column; eider describe FeatureView VIEW shows the columns.' },
-  features_not_materialized: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'A feature view lacks windows that are needed.', help: 'eider materialize VIEW --start … --end … first.' },
+  features_not_materialized: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'A feature view lacks windows that are needed.', help: 'eider materialize VIEW --start … --end … first; training sets and models read the newest revision, which needs windows of its own.' },
   expectation_failed: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'Windows break an expectation of their view, and were not committed.', help: 'eider get expectations VIEW names the rows; mend the source or the view, then materialize again.' },
   erased_meanwhile: { ...conflict, retry: true, title: 'A key was erased after these rows had been computed.', help: 'Nothing to do: the step computes them again without it.' },
   table_columns_changed: { http: 409, grpc: 'FAILED_PRECONDITION', retry: false, title: 'The table was committed with other columns.', help: 'Apply a new revision of the Model or FeatureView that makes it: each has a table of its own.' },
