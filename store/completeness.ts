@@ -18,7 +18,9 @@ export async function completeTable(db: Queries, table: TableRef): Promise<Answe
   const { project, name, revision } = table;
   const current = (await answeringRevision(db, project, name)) ?? revision;
   if (current !== revision) {
-    const [own, theirs] = [await tableSummary(db, table), await tableSummary(db, { ...table, revision: current })];
+    // Pushes stay with their revision, so the windows that they lie in are nothing to reach.
+    const own = await tableSummary(db, table, 'sources');
+    const theirs = await tableSummary(db, { ...table, revision: current }, 'sources');
     const { start, end } = theirs;
     const reaches = own.start !== null && own.end !== null && start !== null && end !== null && own.start <= start && own.end >= end; // prettier-ignore
     if (!reaches && start !== null && end !== null) return { revision: current, lacks: { start, end } };

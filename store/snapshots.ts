@@ -222,14 +222,14 @@ export interface TableSummary {
   readonly end: Instant | null;
 }
 
-/** How much the newest snapshot of a table holds; all zero for a table without a commit. */
-export async function tableSummary(db: Queries, table: TableRef): Promise<TableSummary> {
+/** How much the newest snapshot of a table holds, in one lane or in both; all zero for a table without a commit. */
+export async function tableSummary(db: Queries, table: TableRef, lane?: Lane): Promise<TableSummary> {
   const rows = await db.query<TableSummary>(
     `SELECT coalesce(max(c.snapshot), 0)::bigint AS snapshot, count(DISTINCT h.window_start) AS windows, coalesce(sum(c.rows), 0) AS rows, coalesce(sum(c.bytes), 0) AS bytes,
             min(h.window_start) AS start, max(h.window_end) AS "end"
      FROM window_heads h JOIN commits c ON c.id = h.commit_id
-     WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND h.revision = $4`,
-    tableValues(table),
+     WHERE h.project = $1 AND h.schema = $2 AND h.name = $3 AND h.revision = $4 AND ($5::text IS NULL OR h.lane = $5)`,
+    [...tableValues(table), lane ?? null],
   );
   return only(rows);
 }
