@@ -84,15 +84,19 @@ test('the example of the page is what the API answers', async () => {
 
 test('what is asked wrongly is refused as a problem with the place', async () => {
   const { status, body } = await call('POST /features/online', { features: ['shop_day:amount'] });
-  expect([status, body.code, body.detail]).toEqual([
-    422,
-    'request_invalid',
-    'must have either entities or rows.',
-  ]);
+  expect([status, body.code, body.detail]).toEqual([422, 'request_invalid', 'must have either entities or rows.']);
   const odd = await call('POST /features/online', { features: ['shop_day:amount'], rows: [{ shop: 1 }, { store: 2 }] });
   expect(odd.body.detail).toMatch(/rows\.1 must have the columns shop/);
   const push = await call('POST /features/shop_day/push', { rows: [{ shop: 1 }] });
   expect([push.status, push.body.code]).toEqual([422, 'pushed_row_invalid']);
+  const many = Array(10_001).fill(1) as number[];
+  const df = { shop: many, at: many.map(() => '2001-01-01 00:00:00'), amount: many, visitors: many };
+  const feast = { method: 'POST', headers: { 'content-type': 'application/json' } };
+  const staged = () => world.db.query('SELECT 1 FROM pushed_rows');
+  const before = await staged();
+  const frame = JSON.stringify({ push_source_name: 'shop_day', df });
+  expect((await fetch(`${url}/push`, { ...feast, body: frame })).status).toBe(413);
+  expect(await staged()).toEqual(before);
 });
 
 test('commands publish, push, flush, verify, repair, read and roll back', async () => {
