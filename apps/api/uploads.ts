@@ -15,13 +15,14 @@ export class Upload {
   ) {}
 }
 
-const uploadPath = /\/datasets\/spines(?:\?.*)?$/;
+/** The end of the route's pattern: what a caller puts behind a question mark is no address. */
+const uploadRoute = '/datasets/spines';
 
 /** Arrow tables are taken at one address only, straight to a file: they may be larger than what fits into memory. */
 export function acceptUploads(server: FastifyInstance, artifacts: string): void {
   for (const [form, type] of Object.entries(arrowTypes) as [ArrowForm, string][])
     server.addContentTypeParser(type, { bodyLimit: spineLimits.bytes }, async (request: FastifyRequest) => {
-      if (!uploadPath.test(request.url)) throw unexpected(type);
+      if (!request.routeOptions.url?.endsWith(uploadRoute)) throw unexpected(type);
       return receive(request, artifacts, form);
     });
 }
