@@ -35,8 +35,13 @@ export const onlineActivities = (dependencies: OnlineDependencies) => ({
   planPublish: (input: PublishView): Promise<PublishPlan> => plan(dependencies, input),
 
   /** All of the table or nothing: a repeat loads again what was not committed, and leaves what was. */
-  loadPublished: ({ project, id }: { project: ProjectName; id: number }): Promise<{ rows: number; rowHash: string | null }> =>
-    beating((signal) => load(dependencies, project, id, signal)),
+  loadPublished: ({
+    project,
+    id,
+  }: {
+    project: ProjectName;
+    id: number;
+  }): Promise<{ rows: number; rowHash: string | null }> => beating((signal) => load(dependencies, project, id, signal)),
 
   /** Once: a repeat gets what the first attempt recorded. Its heartbeat lets another worker take over soon. */
   flipPublished: ({ project, id, principal }: { project: ProjectName; id: number; principal: string }): Promise<Flip> =>

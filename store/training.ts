@@ -1,13 +1,7 @@
 import { DomainError } from '../domain/errors.js';
 import type { Instant, ProjectName, RunId } from '../domain/ids.js';
 import type { Signature } from '../domain/serving.js';
-import {
-  runIdOf,
-  type Progress,
-  type RunKey,
-  type RunStatus,
-  type Trigger,
-} from '../domain/training.js';
+import { runIdOf, type Progress, type RunKey, type RunStatus, type Trigger } from '../domain/training.js';
 import type { Principal } from '../domain/principal.js';
 import { only, recordAudit, recordLineage, type Database, type Queries } from './db.js';
 

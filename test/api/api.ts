@@ -45,7 +45,12 @@ export async function withApi(overrides: { address?: string } = {}): Promise<Tes
   const logged: string[] = [];
   const temporal = new Temporal({ ...server, address: overrides.address ?? server.address, taskQueue: 'eider' });
   const log = createLogger('api', 'debug', (line) => logged.push(line));
-  const settings = { roots: [join(home, 'data')], artifacts: join(home, 'artifacts'), lake: join(home, 'lake'), retention: '30d' };
+  const settings = {
+    roots: [join(home, 'data')],
+    artifacts: join(home, 'artifacts'),
+    lake: join(home, 'lake'),
+    retention: '30d',
+  };
   const app = await createApi({ db, temporal, settings, log });
 
   await app.listen(0, '127.0.0.1');

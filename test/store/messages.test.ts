@@ -160,7 +160,9 @@ describe('labels and the inference log', () => {
   test('labels are never cut: too many are an error', async () => {
     await put([1, true, 1], [2, true, 1], [3, true, 2]);
     expect(await labelsAsOf(db, project, lateness, { asOf: day(1) }, 2)).toHaveLength(2);
-    await expect(labelsAsOf(db, project, lateness, { asOf: day(2) }, 2)).rejects.toMatchObject({ code: 'request_too_large' });
+    await expect(labelsAsOf(db, project, lateness, { asOf: day(2) }, 2)).rejects.toMatchObject({
+      code: 'request_too_large',
+    });
   });
 
   const row = (rowIndex: number, output: number, number = 1): InferenceLogRow => ({
