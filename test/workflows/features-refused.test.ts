@@ -27,6 +27,11 @@ test.each([
     'SELECT place, "at" AS event_time, a AS mean, 9223372036854775807 + (id + 1) AS events FROM events',
     /Overflow/,
   ],
+  [
+    'an event time that is no time',
+    "SELECT place, 'noon' AS event_time, a AS mean, 1 AS events FROM events",
+    /"noon"/,
+  ],
 ])('%s fails with DuckDB’s sentence, and nothing is half-written', async (_, sql, message) => {
   const revision = await declare({ viewSql: sql });
   expect(await fails(revision)).toEqual({ code: 'query_failed', message: expect.stringMatching(message) });
@@ -37,11 +42,6 @@ test.each([
 test.each([
   ['a missing feature', 'SELECT place, "at" AS event_time, a AS mean FROM events', /events/],
   ['a missing event time', 'SELECT place, a AS mean, 1 AS events FROM events', /event_time/],
-  [
-    'an event time that is no time',
-    "SELECT place, 'noon' AS event_time, a AS mean, 1 AS events FROM events",
-    /TIMESTAMP/,
-  ],
 ])('%s fails as a source that changed its columns, with DuckDB’s sentence', async (_, sql, message) => {
   const revision = await declare({ viewSql: sql });
   expect(await fails(revision)).toEqual({ code: 'source_schema_changed', message: expect.stringMatching(message) });
