@@ -63,7 +63,7 @@ test('doctor finds what a working machine has, and says how to get what is missi
     findings: { check: string; ok: boolean; fix: string | null }[];
   };
   expect(ok).toBe(false);
-  const names = ['node', 'npm', 'python', 'temporal', 'postgres', 'libduckdb', 'ports', 'home', 'cache'];
+  const names = ['node', 'npm', 'python', 'temporal', 'postgres', 'libduckdb', 'extensions', 'ports', 'home', 'cache'];
   expect(findings.map(({ check }) => check)).toEqual(names);
   const of = (name: string) => findings.find(({ check }) => check === name);
   for (const name of ['node', 'npm', 'postgres', 'libduckdb']) expect(of(name)).toMatchObject({ ok: true, fix: null });
