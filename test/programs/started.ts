@@ -1,6 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { launch, waitReady } from '../../programs/program.js';
@@ -12,13 +11,8 @@ export async function temporaryFolder(): Promise<{ path: string; remove: () => P
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
 
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
+/** A port that nobody uses now, and that no connection is given by the system: those begin above. */
+export const freePort = (): Promise<number> => freePorts(1);
 
 /** The first of `count` ports in a row that nobody uses now. */
 export async function freePorts(count: number): Promise<number> {
