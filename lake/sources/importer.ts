@@ -5,7 +5,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { DomainError, isDomainError } from '../../domain/errors.js';
 import type { ExtensionName, ImportAccess, SourceAccess } from '../access.js';
 import { openSession, quoteName, quoteText, type Session } from '../duckdb.js';
-import { unreadable, type Source } from './source.js';
+import { changed, unreadable, type Source } from './source.js';
 
 export interface Importer {
   readonly source: Source;
@@ -56,7 +56,7 @@ export async function withImporter<Result>(
       return work(session);
     });
   } catch (error) {
-    throw withoutSecrets(source, error, secrets);
+    throw failureOf(source, error, secrets);
   } finally {
     instance.closeSync();
   }
@@ -103,12 +103,16 @@ export function requireImports(source: Source, { imports }: SourceAccess): Impor
   );
 }
 
+/** What DuckDB says when an object of S3 has another ETag than at first: it is no fault of the file, which may even be back as it was. */
+const replaced = /^HTTP Error: ETag on reading file /;
+
 /** DuckDB repeats the statement and the address in its sentences, password included. */
-function withoutSecrets(source: Source, error: unknown, secrets: readonly string[]): unknown {
+function failureOf(source: Source, error: unknown, secrets: readonly string[]): unknown {
   if (!isDomainError(error) || error.code !== 'query_failed') return error;
   const told = secrets
     .filter((secret) => secret !== '')
     .sort((one, other) => other.length - one.length)
     .reduce((text, secret) => text.replaceAll(secret, '***'), error.message);
-  return unreadable(source, new DomainError('query_failed', told, {}));
+  const cause = new DomainError('query_failed', told, {});
+  return replaced.test(told) ? changed(source, cause) : unreadable(source, cause);
 }
