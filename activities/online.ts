@@ -11,9 +11,9 @@ import { fromMicros } from '../domain/instants.js';
 import type { OnlineShape } from '../domain/online.js';
 import type { PublishPlan, PublishView } from '../domain/publishing.js';
 import type { PinnedTable } from '../domain/tables.js';
-import { quoteText, type Session } from '../lake/duckdb.js';
+import { quoteName, quoteText, type Session } from '../lake/duckdb.js';
 import { deleteErased } from '../lake/erased.js';
-import { featuresText, keyText, latestRows } from '../lake/online.js';
+import { featuresText, keyText, latestInstants, latestRows } from '../lake/online.js';
 import { hashRows } from '../lake/rows.js';
 import { leaseSnapshot } from '../store/leases.js';
 import { dropRetired, flipGeneration, loadGeneration, planGeneration, type Flip } from '../store/online-publish.js';
@@ -152,7 +152,7 @@ const columnsOf = ({ keys, eventTime, knownAt, features }: OnlineShape) => [
   ...features,
 ];
 
-const instants = ['eider_event_at', 'eider_known_at'].map((name) => ({ name, type: 'TIMESTAMP' }));
+const instants = Object.values(latestInstants).map((name) => ({ name, type: 'TIMESTAMP' }));
 const latest = 'eider_latest';
 
 /** What is online is written to the file as PostgreSQL reads it; returns its row hash. */
@@ -167,7 +167,7 @@ async function writeLatest(
   if (watermark === null) throw new DomainError('internal', 'A generation without a watermark cannot be loaded.');
   await session.run(`CREATE TEMP TABLE ${latest} AS SELECT * FROM ${latestRows(relation, shape, watermark)}`);
   await deleteErased(session, tombstones, latest, shape.keys);
-  const texts = `SELECT ${keyText(shape.keys)}, eider_event_at, eider_known_at, 0, ${featuresText(shape.features)} FROM ${latest}`;
+  const texts = `SELECT ${keyText(shape.keys)}, ${instants.map(({ name }) => quoteName(name)).join(', ')}, 0, ${featuresText(shape.features)} FROM ${latest}`;
   await session.run(`COPY (${texts}) TO ${quoteText(file)} (FORMAT csv, HEADER false)`);
   const { rowHash } = await hashRows(session, latest, [...shape.keys, ...instants, ...shape.features]);
   await session.run(`DROP TABLE ${latest}`);

@@ -2,6 +2,7 @@ import type { CandidateVerdict } from '../domain/explanation.js';
 import type { Column } from '../domain/features.js';
 import type { Instant } from '../domain/ids.js';
 import { quoteName, quoteText, timestamp, type Session } from './duckdb.js';
+import { numberedRows } from './file-rows.js';
 import { filesRelation, pointInTimeJoin, type JoinView } from './point-in-time.js';
 
 /** What the join answers for one key and instant, and every row that it chose from. */
@@ -36,9 +37,9 @@ export interface Question {
 }
 
 const listedMax = 10;
-// Columns of ours begin with eider_, for a view may call its own `place` or `layer`.
+// No column that can be declared begins as columns of ours do, whatever a view calls its own.
 /** The event time once more: the join knows it under its own name, and this one can be asked for like a feature. */
-const eventCopy = 'eider_event_time';
+const eventCopy = '#event_time';
 
 /**
  * The join itself says which row wins, once with the TTL for the answer and once without for the row; the others are then
@@ -53,16 +54,16 @@ export async function chooseRow(session: Session, question: Question): Promise<C
   const same = view.content.map((name, index) => `c.${quoteName(name)} IS NOT DISTINCT FROM w.f${index}`);
   const wonEvent = `w.f${view.content.length}`;
   const instant = timestamp(at);
-  const near = `abs(epoch_us(eider_event) - epoch_us(${instant})), eider_known DESC, eider_file, eider_row`;
+  const near = `abs(epoch_us("#event") - epoch_us(${instant})), "#known" DESC, "#file", "#row"`;
   const rows = await session.rows<CandidateRow>(
-    `WITH w AS (SELECT * FROM ${won}), c AS (SELECT *, max(eider_layer) OVER (PARTITION BY eider_event, eider_known) AS eider_top FROM ${candidates(question)}),
-       same AS (SELECT c.*, eider_layer = eider_top AND eider_event = ${wonEvent} AND eider_known <= ${instant} AND ${same.join(' AND ')} AS eider_equal, ${wonEvent} AS eider_won_event FROM c CROSS JOIN w),
-       first AS (SELECT *, max(eider_known) FILTER (eider_equal) OVER () AS eider_won_known, row_number() OVER (PARTITION BY eider_equal ORDER BY eider_known DESC, eider_file, eider_row) AS eider_place FROM same),
-       judged AS (SELECT *, CASE WHEN eider_equal AND eider_place = 1 THEN 'won' WHEN eider_event > ${instant} THEN 'future' WHEN eider_known > ${instant} THEN 'not_yet_known'
-         WHEN eider_layer < eider_top THEN 'replaced' WHEN eider_event < eider_won_event THEN 'older' WHEN eider_known < eider_won_known THEN 'known_earlier' ELSE 'tie' END AS eider_verdict FROM first)
-     SELECT eider_verdict AS verdict, ${micros('eider_event')} AS "eventMicros", ${micros('eider_known')} AS "knownMicros", ${quoteName(feature)} AS value,
-       eider_file AS file, eider_row::DOUBLE AS row, (count(*) OVER (PARTITION BY eider_verdict))::DOUBLE AS count FROM judged
-     QUALIFY row_number() OVER (PARTITION BY eider_verdict ORDER BY ${near}) <= ${listedMax} ORDER BY ${near}`,
+    `WITH w AS (SELECT * FROM ${won}), c AS (SELECT *, max("#layer") OVER (PARTITION BY "#event", "#known") AS "#top" FROM ${candidates(question)}),
+       same AS (SELECT c.*, "#layer" = "#top" AND "#event" = ${wonEvent} AND "#known" <= ${instant} AND ${same.join(' AND ')} AS "#equal", ${wonEvent} AS "#won_event" FROM c CROSS JOIN w),
+       first AS (SELECT *, max("#known") FILTER ("#equal") OVER () AS "#won_known", row_number() OVER (PARTITION BY "#equal" ORDER BY "#known" DESC, "#file", "#row") AS "#place" FROM same),
+       judged AS (SELECT *, CASE WHEN "#equal" AND "#place" = 1 THEN 'won' WHEN "#event" > ${instant} THEN 'future' WHEN "#known" > ${instant} THEN 'not_yet_known'
+         WHEN "#layer" < "#top" THEN 'replaced' WHEN "#event" < "#won_event" THEN 'older' WHEN "#known" < "#won_known" THEN 'known_earlier' ELSE 'tie' END AS "#verdict" FROM first)
+     SELECT "#verdict" AS verdict, ${micros('"#event"')} AS "eventMicros", ${micros('"#known"')} AS "knownMicros", ${quoteName(feature)} AS value,
+       "#file" AS file, "#row"::DOUBLE AS row, (count(*) OVER (PARTITION BY "#verdict"))::DOUBLE AS count FROM judged
+     QUALIFY row_number() OVER (PARTITION BY "#verdict" ORDER BY ${near}) <= ${listedMax} ORDER BY ${near}`,
   );
   return { answer: found?.answer ?? null, rows };
 }
@@ -74,7 +75,7 @@ const micros = (column: string) => `CASE WHEN isfinite(${column}) THEN epoch_us(
 function joined(question: Question, view: JoinView, columns: readonly string[]): string {
   const keys = question.key.map((literal, index) => `${literal} AS k${index}`);
   const spine = `(SELECT ${[...keys, `${timestamp(question.at)} AS asked_at`].join(', ')})`;
-  const relation = `(SELECT *, ${quoteName(view.eventTime)} AS ${eventCopy} FROM ${ofKey(question, view.relation)})`;
+  const relation = `(SELECT *, ${quoteName(view.eventTime)} AS ${quoteName(eventCopy)} FROM ${ofKey(question, view.relation)})`;
   return pointInTimeJoin(spine, 'asked_at', [
     {
       ...{ ...view, relation },
@@ -96,18 +97,17 @@ function candidates(question: Question): string {
   const event = quoteName(view.eventTime);
   const known = view.knownAt === null ? event : `coalesce(${quoteName(view.knownAt)}, ${event})`;
   const pushed = files.filter((file) => file.pushed).map(({ path }) => quoteText(path));
-  const layer = `(eider_file IN (${["''", ...pushed].join(', ')}))::INTEGER`;
+  const layer = `("#file" IN (${["''", ...pushed].join(', ')}))::INTEGER`;
   const inFiles = ofKey(question, numbered(question));
   const waiting = `(SELECT ${list} FROM ${ofKey(question, view.relation)} EXCEPT ALL SELECT ${list} FROM ${inFiles})`;
-  return `(SELECT *, ${event} AS eider_event, ${known} AS eider_known FROM (SELECT ${list}, eider_file, eider_row, ${layer} AS eider_layer FROM ${inFiles}
+  return `(SELECT *, ${event} AS "#event", ${known} AS "#known" FROM (SELECT ${list}, "#file", "#row", ${layer} AS "#layer" FROM ${inFiles}
     UNION ALL SELECT ${list}, NULL, NULL, 2 FROM ${waiting}))`;
 }
 
 /** The files as a relation whose rows say which file they are of, and their place in it. */
 function numbered({ files, columns }: Question): string {
-  const paths = files.map(({ path }) => quoteText(path));
-  if (paths.length > 0)
-    return `(SELECT * RENAME (file_row_number AS eider_row) FROM read_parquet([${paths.join(', ')}], filename = 'eider_file', file_row_number = true))`;
-  const more = [{ name: 'eider_file', type: 'VARCHAR' }, { name: 'eider_row', type: 'BIGINT' }]; // prettier-ignore
-  return filesRelation([], [...columns, ...more]);
+  const paths = files.map(({ path }) => path);
+  const [file, number] = ['#file', '#row'] as const;
+  if (paths.length > 0) return numberedRows({ paths, columns: columns.map(({ name }) => name), number, file });
+  return filesRelation([], [...columns, { name: file, type: 'VARCHAR' }, { name: number, type: 'BIGINT' }]);
 }

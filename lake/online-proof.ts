@@ -2,7 +2,7 @@ import type { Instant } from '../domain/ids.js';
 import type { OnlineShape } from '../domain/online.js';
 import type { DifferenceKind } from '../domain/publishing.js';
 import { quoteName, quoteText, timestamp, type Session } from './duckdb.js';
-import { featuresText, keyText, readTexts } from './online.js';
+import { featuresText, keyText, latestInstants, readTexts } from './online.js';
 import { pointInTimeJoin, type JoinView } from './point-in-time.js';
 
 /** What should be online, computed by the join that training sets are made with, and held against what is. */
@@ -14,8 +14,9 @@ export interface Sample {
 }
 
 const expected = 'eider_expected';
-const event = 'eider_event_at';
-const known = 'eider_known_at';
+const { event: eventAt, known: knownAs } = latestInstants;
+const [event, known] = [quoteName(eventAt), quoteName(knownAs)];
+const askedAt = '#asked_at';
 
 export interface Expectation {
   readonly relation: string;
@@ -51,7 +52,7 @@ function answers(relation: string, shape: OnlineShape, watermark: Instant, sampl
   const knownOrEvent =
     knownAt === null ? quoteName(eventTime) : `coalesce(${quoteName(knownAt)}, ${quoteName(eventTime)})`;
   const rows = `(SELECT *, ${quoteName(eventTime)} AS ${event}, ${knownOrEvent} AS ${known} FROM ${relation})`;
-  const asked = `${timestamp(watermark)} AS eider_asked_at`;
+  const asked = `${timestamp(watermark)} AS ${quoteName(askedAt)}`;
   const spine =
     names.length === 0
       ? `(SELECT ${asked})`
@@ -59,10 +60,10 @@ function answers(relation: string, shape: OnlineShape, watermark: Instant, sampl
   const view: JoinView = {
     ...{ name: 'online', relation: rows, eventTime, knownAt, ttlMicros: null, mode: 'known_at', distinct: false },
     keys: keys.map(({ name, type }) => ({ column: name, type, spine: name })),
-    features: [...features.map(({ name }) => name), event, known].map((column) => ({ column, as: column })),
+    features: [...features.map(({ name }) => name), eventAt, knownAs].map((column) => ({ column, as: column })),
     content: features.map(({ name }) => name),
   };
-  return pointInTimeJoin(spine, 'eider_asked_at', [view]);
+  return pointInTimeJoin(spine, askedAt, [view]);
 }
 
 /** PostgreSQL says the same of its texts: store/online-reports.ts. */

@@ -69,12 +69,17 @@ const typed = (text: string, columns: readonly Column[]): string[] =>
     ({ name, type }, at) => `json_transform(${text}, '["VARCHAR"]')[${at + 1}]::${type} AS ${quoteName(name)}`,
   );
 
+/** The names of the instants of the latest rows: none that a view's own column can have. */
+export const latestInstants = { event: '#event_at', known: '#known_at' } as const;
+
 /**
  * Of each key the row that holds at the instant: the greatest (event time, known-at, content) of those that could be known by
- * then, as the point-in-time join has it; its instants are `eider_event_at` and `eider_known_at`. The newest event time of each key is found first, so that only its rows are compared.
+ * then, as the point-in-time join has it; its instants have the names of `latestInstants`. The newest
+ * event time of each key is found first, so that only its rows are compared.
  */
 export function latestRows(relation: string, shape: OnlineShape, at: Instant): string {
   const { keys, eventTime, knownAt, features } = shape;
+  const [eventAt, knownAs] = [quoteName(latestInstants.event), quoteName(latestInstants.known)];
   const names = keys.map(({ name }) => quoteName(name));
   const event = quoteName(eventTime);
   const known = knownAt === null ? event : `coalesce(${quoteName(knownAt)}, ${event})`;
@@ -82,12 +87,12 @@ export function latestRows(relation: string, shape: OnlineShape, at: Instant): s
   const present = [...names.map((column) => `${column} IS NOT NULL`), `isfinite(${event})`, `isfinite(${known})`];
   const visible = [...present, `${event} <= ${timestamp(at)}`, `${known} <= ${timestamp(at)}`].join(' AND ');
   const columns = features.map(({ name }) => quoteName(name));
-  const rows = `(SELECT ${[...names, `${event} AS eider_event_at`, `${known} AS eider_known_at`, ...columns].join(', ')} FROM ${relation} WHERE ${visible})`;
-  const newest = `(SELECT ${[...names, 'max(eider_event_at) AS eider_event_at'].join(', ')} FROM eider_rows ${groupBy(names)})`;
+  const rows = `(SELECT ${[...names, `${event} AS ${eventAt}`, `${known} AS ${knownAs}`, ...columns].join(', ')} FROM ${relation} WHERE ${visible})`;
+  const newest = `(SELECT ${[...names, `max(${eventAt}) AS ${eventAt}`].join(', ')} FROM eider_rows ${groupBy(names)})`;
   const content = columns.map((column) => `${column} := ${column}`).join(', ');
-  const best = `max(struct_pack(eider_known_at := eider_known_at, ${content})) AS eider_best`;
-  const bestOf = [...names, 'eider_event_at'];
-  const unpacked = ['eider_known_at', ...columns].map((column) => `eider_best.${column} AS ${column}`);
+  const best = `max(struct_pack(${knownAs} := ${knownAs}, ${content})) AS "#best"`;
+  const bestOf = [...names, eventAt];
+  const unpacked = [knownAs, ...columns].map((column) => `"#best".${column} AS ${column}`);
   return `(WITH eider_rows AS ${rows}, eider_newest AS ${newest}
     SELECT ${[...bestOf, ...unpacked].join(', ')}
     FROM (SELECT ${[...bestOf, best].join(', ')} FROM eider_rows JOIN eider_newest USING (${bestOf.join(', ')}) ${groupBy(bestOf)}))`;

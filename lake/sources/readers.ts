@@ -1,6 +1,7 @@
 import type { Column } from '../../domain/features.js';
 import { DomainError } from '../../domain/errors.js';
 import { quoteName, quoteText, typed, type Session } from '../duckdb.js';
+import { numberedRows } from '../file-rows.js';
 import { describe, unreadable, type Source } from './source.js';
 
 /**
@@ -34,19 +35,20 @@ const schemaChanged = (source: Source, detail: string): DomainError =>
 async function parquetRows(session: Session, source: Source, files: readonly string[]): Promise<string> {
   const { rowNumber } = source.spec;
   const declared = declaredColumns(source);
-  const reader = (of: readonly string[]) =>
-    `read_parquet(${listOf(of)}, hive_partitioning = false, union_by_name = ${of.length > 1}${rowNumber ? ', file_row_number = true' : ''})`;
-  const number = rowNumber ? `file_row_number AS ${quoteName(rowNumber)}` : null;
-  if (declared === null) {
-    await requireOneSchema(session, source, files);
-    return `(SELECT *${rowNumber ? ` EXCLUDE (file_row_number), ${number}` : ''} FROM ${reader(files)})`;
-  }
-  const there = new Set((await describe(session, reader(files))).map(({ name }) => name));
-  const gone = declared.filter(({ name }) => !there.has(name));
+  const options = `, hive_partitioning = false, union_by_name = ${files.length > 1}`;
+  const plain = `read_parquet(${listOf(files)}${options})`;
+  if (declared === null) await requireOneSchema(session, source, files);
+  if (declared === null && !rowNumber) return `(SELECT * FROM ${plain})`;
+  const there = (await describe(session, plain)).map(({ name }) => name);
+  const rows = rowNumber
+    ? numberedRows({ paths: files, options, columns: there, number: rowNumber, file: null })
+    : plain;
+  if (declared === null) return rows;
+  const gone = declared.filter(({ name }) => !there.includes(name));
   if (gone.length > 0)
-    throw schemaChanged(source, `no file has the declared ${listNames(gone)}; there are ${[...there].join(', ')}.`);
+    throw schemaChanged(source, `no file has the declared ${listNames(gone)}; there are ${there.join(', ')}.`);
   const list = declared.map(({ name, type }) => `${typed(quoteName(name), type)} AS ${quoteName(name)}`);
-  return `(SELECT ${[...list, ...(number === null ? [] : [number])].join(', ')} FROM ${reader(files)})`;
+  return `(SELECT ${[...list, ...(rowNumber ? [quoteName(rowNumber)] : [])].join(', ')} FROM ${rows})`;
 }
 
 /** Without declared columns all files have the same ones: a column that is gone from one would silently be NULL there. */

@@ -70,9 +70,9 @@ test('composite keys do not run together, and a NULL in one is no key', async ()
 
 const shape: OnlineShape = {
   ...{ keys: [{ name: 'k', type: 'BIGINT' }], eventTime: 'at', knownAt: 'noted', ttlMicros: null },
-  features: [{ name: 'x', type: 'DOUBLE' }, { name: 'event_at', type: 'BIGINT' }], // prettier-ignore
+  features: [{ name: 'x', type: 'DOUBLE' }, { name: 'eider_event_at', type: 'BIGINT' }], // prettier-ignore
 };
-const relation = (...rows: string[]) => `(SELECT k::BIGINT AS k, "at"::TIMESTAMP AS "at", noted::TIMESTAMP AS noted, x::DOUBLE AS x, event_at::BIGINT AS event_at FROM (VALUES ${rows.join(', ')}) t(k, "at", noted, x, event_at))`; // prettier-ignore
+const relation = (...rows: string[]) => `(SELECT k::BIGINT AS k, "at"::TIMESTAMP AS "at", noted::TIMESTAMP AS noted, x::DOUBLE AS x, eider_event_at::BIGINT AS eider_event_at FROM (VALUES ${rows.join(', ')}) t(k, "at", noted, x, eider_event_at))`; // prettier-ignore
 
 test('the latest row of a key is that of the greatest event time, known-at and content that could be known', async () => {
   const rows = relation(
@@ -87,7 +87,7 @@ test('the latest row of a key is that of the greatest event time, known-at and c
     "(3, 'infinity', NULL, 5, 0)",
   );
   const latest = sql.latestRows(rows, shape, instant('2001-01-07'));
-  expect(await lake.query(`SELECT k, eider_event_at::VARCHAR AS at, eider_known_at::VARCHAR AS noted, x, event_at FROM ${latest} ORDER BY ALL`)).toEqual([{ k: '1', at: '2001-01-02 00:00:00', noted: '2001-01-02 01:00:00', x: 1, event_at: '7' }]); // prettier-ignore
+  expect(await lake.query(`SELECT k, "#event_at"::VARCHAR AS at, "#known_at"::VARCHAR AS noted, x, eider_event_at FROM ${latest} ORDER BY ALL`)).toEqual([{ k: '1', at: '2001-01-02 00:00:00', noted: '2001-01-02 01:00:00', x: 1, eider_event_at: '7' }]); // prettier-ignore
   expect(await lake.query(`SELECT * FROM ${sql.latestRows(rows, { ...shape, keys: [] }, instant('2001-01-07'))}`)).toHaveLength(1); // prettier-ignore
 });
 

@@ -127,19 +127,23 @@ test.each<[string, Partial<ExplainInput>, string]>([
   expect(await world.failure('explainValue', `explain-${++asked}`, input)).toMatchObject({ code });
 });
 
-test('a view may call its columns as SQL of ours might', async () => {
+test('a view may call its columns as SQL of ours and of the engine might', async () => {
   const keys = [{ name: 'place', type: 'VARCHAR' }];
-  const features = [{ name: 'layer', type: 'DOUBLE' }, { name: 'filename', type: 'VARCHAR' }]; // prettier-ignore
-  const sql = `SELECT ticker AS place, "at" AS event_time, price AS layer, 'x' AS filename FROM quotes`;
-  const spec = { entity: 'place', sources: ['quotes'], sql, lookback: '0s', features };
+  const names = ['layer', 'filename', 'file_row_number', 'eider_file', 'eider_row', 'eider_event', 'eider_layer', 'eider_event_time']; // prettier-ignore
+  const features = names.map((name) => ({ name, type: 'VARCHAR' }));
+  const list = names.map((name) => `'${name}' || price::VARCHAR AS ${name}`).join(', ');
+  const sql = `SELECT ticker AS place, "at" AS event_time, ${list} FROM quotes`;
+  const spec = { entity: 'place', sources: ['quotes'], sql, lookback: '0s', window: '1d', features };
   const declared = [{ kind: 'Entity', name: 'place', spec: { keys } }, { kind: 'FeatureView', name: 'named', spec }]; // prettier-ignore
   await world.apply(declared.map((one) => Resource.parse(one)));
   await world.run('materializeView', 'named', { project, view: 'named', revision: 1, ...range, principal: 'ann' });
   const input = { view: 'named', feature: 'layer', key: { place: 'ACME' } };
-  expect(await explain('2001-01-01T13:00:00Z', input)).toMatchObject({
-    status: 'PRESENT',
-    winner: { lane: 'sources' },
-  });
+  const one = await explain('2001-01-01T13:00:00Z', input);
+  expect(one).toMatchObject({ status: 'PRESENT', winner: { lane: 'sources', value: one.value } });
+  const [row] = await world.query<{ layer: string }>(
+    `SELECT layer FROM read_parquet('${world.lake.path(one.winner?.file ?? '')}') LIMIT 1 OFFSET ${one.winner?.row}`,
+  );
+  expect(row?.layer).toBe(one.value);
 });
 
 /** What differs from run to run: hashes, names of files, the clock, this machine's folders. */

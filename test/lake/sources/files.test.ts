@@ -51,6 +51,18 @@ describe('files', () => {
     await expect(files(join(lake.folder, 'link.parquet'))).rejects.toMatchObject({ code: 'path_not_allowed' });
   });
 
+  test('rows are numbered as they lie in the file, also where the file has a column of the name that the engine gives', async () => {
+    const rows = `SELECT 7 - i AS x, ${at('2001-01-01')}`;
+    const plain = await lake.write('plain.parquet', `${rows} FROM range(3) t(i)`);
+    const taken = await lake.write('taken.parquet', `${rows}, 'mine' AS File_Row_Number FROM range(3) t(i)`);
+    const day = '2001-01-01 00:00:00';
+    const numbers = ['0', '1', '2'].map((n, i) => ({ n, x: String(7 - i), at: day, known_at: day }));
+    expect(await read(plain, { rowNumber: 'n' })).toEqual(numbers);
+    expect(await read(taken, { rowNumber: 'n' })).toEqual(numbers.map((row) => ({ ...row, File_Row_Number: 'mine' })));
+    const columns = { x: 'BIGINT', at: 'TIMESTAMP' } as const;
+    expect(await read(taken, { rowNumber: 'n', columns })).toEqual(numbers);
+  });
+
   test.each([
     ['text', async (file: string) => writeFile(file, 'not Parquet at all')],
     ['nothing', async (file: string) => writeFile(file, '')],
