@@ -8,7 +8,9 @@ import { promisify } from 'node:util';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { loadConfig } from '../apps/config.js';
 import { startFlight } from '../apps/flight/server.js';
+import { tableReadable } from '../apps/flight/tables.js';
 import { createTickets } from '../apps/flight/ticket.js';
+import type { Content } from '../apps/flight/readable.js';
 import { createLogger } from '../apps/log.js';
 import { defaultProject } from '../domain/ids.js';
 import type { PinnedTable, TableReader } from '../domain/tables.js';
@@ -63,13 +65,12 @@ export async function flightBench(rounds = roundsDefault): Promise<Figure[]> {
     log: createLogger('flight', 'error'),
     reader: { threads },
   });
-  const tickets = createTickets(ticketKey);
   try {
     const figures: Figure[] = [];
     for (const [index, table] of tables.entries()) {
       const path = join(lakeRoot, table.files[0]?.key ?? '');
       const sides = {
-        ours: { url: ours.url, ticket: tickets.sign(table).toString('base64') },
+        ours: { url: ours.url, ticket: ticketOf(table, lakeRoot).toString('base64') },
         peer: { url: peer.url, ticket: Buffer.from(path).toString('base64') },
       };
       const task = JSON.stringify({ sides, rows: table.rows, rounds });
@@ -140,6 +141,11 @@ async function writeTable(lakeRoot: string, { name, sql, rows }: Case): Promise<
 }
 
 const ticketKey = Buffer.alloc(32, 1);
+
+function ticketOf(table: PinnedTable, lakeRoot: string): Buffer {
+  const [content] = tableReadable(table, lakeRoot).contents;
+  return createTickets(ticketKey).sign(content as Content, { project: defaultProject, principal: 'anonymous' });
+}
 
 function fixedTables(tables: readonly PinnedTable[]): TableReader {
   const find = (name: string) => tables.find((table) => table.name === name) as PinnedTable;

@@ -35,6 +35,9 @@ export interface PinnedTable {
   readonly files: readonly TableFile[];
 }
 
+/** Which rows a pinned table is. */
+export type TableRef = Pick<PinnedTable, 'project' | 'schema' | 'name' | 'revision' | 'snapshot'>;
+
 /** A snapshot stays readable until its lease is let go, or was not renewed in time. */
 export interface Lease {
   renew(): Promise<void>;
@@ -53,12 +56,9 @@ export interface TableReader {
   /** Exactly what a ticket pinned; throws `snapshot_unknown` when it is gone. */
   at(project: ProjectName, schema: TableSchema, name: string, revision: number, snapshot: number): Promise<PinnedTable>;
   /** What tickets promise: garbage collection leaves these snapshots alone for so long. Throws `snapshot_collected`. */
-  promise(tables: readonly PinnedTable[], forMs: number): Promise<void>;
+  promise(tables: readonly TableRef[], forMs: number): Promise<void>;
   /** For a stream: as long as it is renewed every `forMs`, the snapshot stays. Throws `snapshot_collected`. */
-  lease(
-    table: Pick<PinnedTable, 'project' | 'schema' | 'name' | 'revision' | 'snapshot'>,
-    forMs: number,
-  ): Promise<Lease>;
+  lease(table: TableRef, forMs: number): Promise<Lease>;
   /** The key that signs tickets, at least 32 bytes; the same for every process and after every restart. */
   ticketKey(): Promise<Buffer>;
 }

@@ -14,9 +14,7 @@ export interface TableName {
  * `[PROJECT, SCHEMA, NAME]`, or `[SCHEMA, NAME]` with the project of the call's metadata. Throws `descriptor_invalid` or
  * `project_unknown`.
  */
-export function tableNameOf(descriptor: FlightDescriptor | null, projectOfCall: string | undefined): TableName {
-  if (descriptor?.type !== 'PATH')
-    throw new DomainError('descriptor_invalid', 'The descriptor has no path.', { type: descriptor?.type ?? null });
+export function tableNameOf(descriptor: FlightDescriptor, projectOfCall: string | undefined): TableName {
   const { path } = descriptor;
   const [project, schema, name, ...rest] = path.length === 2 ? [projectOfCall, ...path] : path;
   if (name === undefined || name === '' || rest.length > 0)

@@ -1,7 +1,7 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { Metadata, type ServerWritableStream } from '@grpc/grpc-js';
 import { DomainError } from '../../domain/errors.js';
-import type { Batch } from '../../lake/read/stream.js';
+import type { OutgoingFrame } from './feature.js';
 
 /** One being written and one behind it, so that the socket never waits for us and memory stays bounded. */
 const writesMax = 2;
@@ -15,7 +15,7 @@ export type FrameCall = ServerWritableStream<unknown, Buffer>;
  */
 export async function writeFrames(
   call: FrameCall,
-  batches: AsyncIterable<Batch>,
+  batches: AsyncIterable<OutgoingFrame>,
   idleMs: number,
   signal: AbortSignal,
 ): Promise<void> {

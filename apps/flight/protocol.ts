@@ -9,10 +9,17 @@ export interface FlightDescriptor {
   readonly path: readonly string[];
 }
 
+export interface FlightEndpoint {
+  readonly ticket: Ticket;
+  readonly location: readonly { readonly uri: string }[];
+  readonly expiration_time: { readonly seconds: number; readonly nanos: number } | null;
+  readonly app_metadata: Buffer;
+}
+
 export interface FlightInfo {
   readonly schema: Buffer;
-  readonly flight_descriptor: FlightDescriptor;
-  readonly endpoint: readonly { readonly ticket: Ticket; readonly location: readonly { readonly uri: string }[] }[];
+  readonly flight_descriptor: FlightDescriptor | null;
+  readonly endpoint: readonly FlightEndpoint[];
   readonly total_records: number;
   readonly total_bytes: number;
   readonly ordered: boolean;
@@ -21,6 +28,19 @@ export interface FlightInfo {
 
 export interface Ticket {
   readonly ticket: Buffer;
+}
+
+export interface FlightData {
+  /** Of the first message of a stream. */
+  readonly flight_descriptor: FlightDescriptor | null;
+  readonly data_header: Buffer;
+  readonly app_metadata: Buffer;
+  readonly data_body: Buffer;
+}
+
+export interface Action {
+  readonly type: string;
+  readonly body: Buffer;
 }
 
 export interface Criteria {

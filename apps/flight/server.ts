@@ -4,7 +4,10 @@ import type { TableReader } from '../../domain/tables.js';
 import { createReader, workersDefault, type ReaderOptions } from '../../lake/read/reader.js';
 import type { Logger } from '../log.js';
 import { flightService } from './protocol.js';
-import { flightHandlers, type FlightLimits } from './service.js';
+import type { FlightFeature } from './feature.js';
+import type { FlightLimits } from './get.js';
+import { flightHandlers } from './service.js';
+import { tablesKind } from './tables.js';
 import { createTickets, ticketLifetimeMs } from './ticket.js';
 
 export interface FlightSettings {
@@ -55,11 +58,12 @@ export async function startFlight(settings: FlightSettings): Promise<FlightServe
   const readerDefaults = { threads: 2, memoryLimit: null, workers: workersDefault };
   const reader = await createReader({ ...readerDefaults, ...settings.reader, lakeRoot });
   const limits = { ...limitsDefault, ...settings.limits };
+  const features: FlightFeature[] = [{ readables: [tablesKind({ tables, lakeRoot })] }];
   const stopping = new AbortController();
   const server = new Server(serverOptions);
   server.addService(
     flightService(settings.protoFolder),
-    flightHandlers({ tables, reader, tickets, log, lakeRoot, limits, stopping: stopping.signal }),
+    flightHandlers({ tables, reader, tickets, log, lakeRoot, limits, features, stopping: stopping.signal }),
   );
   const port = await bind(server, host, settings.port).catch(async (error: unknown) => {
     await reader.close();

@@ -1,25 +1,25 @@
-import { join } from 'node:path';
 import {
   Metadata,
-  type handleServerStreamingCall,
-  type handleUnaryCall,
   type ServerDuplexStream,
+  type ServerUnaryCall,
   type ServerWritableStream,
+  type sendUnaryData,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { DomainError } from '../../domain/errors.js';
-import type { PinnedTable, TableReader } from '../../domain/tables.js';
-import { headerOnlyFrame } from '../../lake/read/message.js';
+import type { TableReader } from '../../domain/tables.js';
 import type { Reader } from '../../lake/read/reader.js';
-import { encapsulated } from '../../lake/read/schema.js';
-import type { Batch } from '../../lake/read/stream.js';
 import type { Logger } from '../log.js';
-import { projectNamed, schemaNamed, tableNameOf } from './descriptor.js';
+import { projectKey, type Call } from './call.js';
+import { projectNamed, schemaNamed } from './descriptor.js';
 import { grpcFailure } from './failures.js';
-import { writeFrames } from './framing.js';
-import { flightInfo, listedFlightInfo } from './info.js';
-import { holding } from './leases.js';
-import type { Criteria, FlightDescriptor, FlightInfo, Ticket } from './protocol.js';
+import type { FlightFeature } from './feature.js';
+import { putHandler, exchangeHandler } from './incoming.js';
+import { flightInfo, listedFlightInfo, schemaOf, unknownDescriptor } from './info.js';
+import { streamSender, type FlightLimits } from './get.js';
+import type { Action, Criteria, FlightDescriptor, FlightInfo, Ticket as TicketMessage } from './protocol.js';
+import type { Readable } from './readable.js';
+import { tableReadable } from './tables.js';
 import type { Tickets } from './ticket.js';
 
 export interface FlightDeps {
@@ -30,72 +30,125 @@ export interface FlightDeps {
   /** Object keys are relative to this folder. */
   readonly lakeRoot: string;
   readonly limits: FlightLimits;
+  readonly features: readonly FlightFeature[];
   /** Fires when streams that are still open must end. */
   readonly stopping: AbortSignal;
 }
 
-export interface FlightLimits {
-  readonly streamsMax: number;
-  /** A client that takes nothing for so long loses its stream. */
-  readonly idleMs: number;
-}
+type AnyCall = { readonly metadata: Metadata; on(event: 'cancelled', listener: () => void): unknown };
+type Failing = { emit(event: 'error', error: object): boolean };
 
-export const projectKey = 'eider-project';
-
-/** The calls of Flight that we answer; the rest says so. */
+/** The calls of Flight. */
 export function flightHandlers(deps: FlightDeps): UntypedServiceImplementation {
-  const { tables, reader, tickets, log } = deps;
-  const doGet = doGetHandler(deps);
-  const find = ({ descriptor, metadata }: { descriptor: FlightDescriptor; metadata: Metadata }) => {
-    const { project, schema, name } = tableNameOf(descriptor, projectOf(metadata));
-    return tables.resolve(project, schema, name);
-  };
+  const { log, features } = deps;
+  const send = streamSender(deps);
+  const actions = features.flatMap((feature) => feature.actions ?? []);
+  const callOf = (call: AnyCall) => openCall(deps, call);
+
   const unary =
-    <Request, Response>(answer: (request: Request, metadata: Metadata) => Promise<Response>) =>
-    (
-      call: Parameters<handleUnaryCall<Request, Response>>[0],
-      reply: Parameters<handleUnaryCall<Request, Response>>[1],
-    ) =>
-      void answer(call.request, call.metadata).then(
+    <Request, Response>(answer: (request: Request, call: Call) => Promise<Response>) =>
+    (call: ServerUnaryCall<Request, Response>, reply: sendUnaryData<Response>): void =>
+      void (async () => answer(call.request, callOf(call)))().then(
         (response) => reply(null, response),
         (error: unknown) => reply(grpcFailure(error, log)),
       );
-  const refuse = (name: string) => new DomainError('not_implemented', `${name} is not supported.`);
-  const refused = (name: string) => (call: { emit(event: 'error', error: object): boolean }) =>
-    void call.emit('error', grpcFailure(refuse(name), log));
+  /** Ends the stream with what was thrown, or with OK. */
+  const streaming =
+    <Stream extends AnyCall & Failing & { end(): unknown }>(answer: (stream: Stream, call: Call) => Promise<void>) =>
+    (stream: Stream): void =>
+      void (async () => answer(stream, callOf(stream)))().then(
+        () => stream.end(),
+        (error: unknown) => stream.emit('error', grpcFailure(ifStopping(deps, error), log)),
+      );
 
   return {
     Handshake: handshake,
-    ListFlights: ((call) =>
-      void (async () => {
-        const expression = call.request.expression.toString();
-        const schema = expression === '' ? undefined : schemaNamed(expression);
-        const listed = await tables.list(projectNamed(projectOf(call.metadata)), schema);
-        await tables.promise(listed, tickets.lifetimeMs);
-        for (const table of listed) call.write(listedFlightInfo(table, reader, tickets));
-        call.end();
-      })().catch((error: unknown) => call.emit('error', grpcFailure(error, log)))) satisfies handleServerStreamingCall<
-      Criteria,
-      FlightInfo
-    >,
-    GetFlightInfo: unary(async (descriptor: FlightDescriptor, metadata) => {
-      const table = await find({ descriptor, metadata });
-      await tables.promise([table], tickets.lifetimeMs);
-      return flightInfo(table, descriptor, reader, tickets);
+    ListFlights: streaming(async (stream: ServerWritableStream<Criteria, FlightInfo>, call) => {
+      for await (const info of listFlights(deps, stream.request, call)) stream.write(info);
     }),
-    GetSchema: unary(async (descriptor: FlightDescriptor, metadata) => ({
-      schema: encapsulated(reader.schema((await find({ descriptor, metadata })).columns)),
+    GetFlightInfo: unary(async (descriptor: FlightDescriptor, call) =>
+      flightInfo(deps, await resolve(features, descriptor, call), descriptor, call),
+    ),
+    GetSchema: unary(async (descriptor: FlightDescriptor, call) => ({
+      schema: await schemaOf(await resolve(features, descriptor, call), deps),
     })),
-    DoGet: doGet,
-    ListActions: (call: ServerWritableStream<unknown, unknown>) => void call.end(),
-    PollFlightInfo: unary(() => Promise.reject(refuse('PollFlightInfo'))),
-    DoAction: refused('DoAction'),
-    DoPut: refused('DoPut'),
-    DoExchange: refused('DoExchange'),
+    DoGet: streaming(async (stream: ServerWritableStream<TicketMessage, Buffer>, call) => {
+      const { readable, owner } = await redeem(deps, stream.request.ticket, call);
+      await send(readable, owner, stream);
+    }),
+    DoPut: streaming(putHandler(features)),
+    DoExchange: streaming(exchangeHandler(features, deps.limits.idleMs)),
+    DoAction: streaming(async (stream: ServerWritableStream<Action, { body: Buffer }>, call) => {
+      const { type, body } = stream.request;
+      const action = actions.find((one) => one.type === type);
+      if (!action) throw new DomainError('not_implemented', `There is no action "${type}".`, { type });
+      for await (const result of action.run(body, call)) stream.write({ body: result });
+    }),
+    ListActions: streaming(async (stream: ServerWritableStream<object, object>) => {
+      for (const { type, description } of actions) stream.write({ type, description });
+    }),
+    PollFlightInfo: unary(async (descriptor: FlightDescriptor, call) => ({
+      info: await flightInfo(deps, await resolve(features, descriptor, call), descriptor, call),
+      flight_descriptor: null,
+      progress: 1,
+      expiration_time: null,
+    })),
   };
 }
 
-const projectOf = (metadata: Metadata): string | undefined => metadata.get(projectKey)[0]?.toString();
+/** What the descriptor stands for; throws `descriptor_invalid` when it is of no kind that is known. */
+async function resolve(
+  features: readonly FlightFeature[],
+  descriptor: FlightDescriptor,
+  call: Call,
+): Promise<Readable> {
+  for (const kind of features.flatMap((feature) => feature.readables ?? [])) {
+    const readable = await kind.resolve(descriptor, call);
+    if (readable) return readable;
+  }
+  throw unknownDescriptor(descriptor);
+}
+
+/** What the ticket stands for, and the call on behalf of its project. Throws `ticket_invalid` also when it is somebody else's. */
+async function redeem(
+  { tickets, features }: FlightDeps,
+  bytes: Buffer,
+  call: Call,
+): Promise<{ readable: Readable; owner: Call }> {
+  // prettier-ignore
+  const { project, principal, content } = tickets.open(bytes);
+  if (principal !== call.principal) throw new DomainError('ticket_invalid', 'The ticket was made for somebody else.');
+  const kind = features
+    .flatMap((feature) => feature.readables ?? [])
+    .find((one) => one.content.safeParse(content).success);
+  if (!kind) throw new DomainError('ticket_invalid', 'The ticket is of a kind that this version does not know.');
+  const owner = { ...call, project };
+  return { readable: await kind.open(kind.content.parse(content), owner), owner };
+}
+
+async function* listFlights(deps: FlightDeps, { expression }: Criteria, call: Call): AsyncGenerator<FlightInfo> {
+  const schema = expression.length === 0 ? undefined : schemaNamed(expression.toString());
+  for (const table of await deps.tables.list(call.project, schema)) {
+    const descriptor = { type: 'PATH', cmd: Buffer.alloc(0), path: [table.project, table.schema, table.name] } as const;
+    yield await listedFlightInfo(deps, tableReadable(table, deps.lakeRoot), descriptor, call);
+  }
+}
+
+function openCall({ stopping }: FlightDeps, call: AnyCall): Call {
+  const { metadata } = call;
+  const left = new AbortController();
+  call.on('cancelled', () => left.abort());
+  return {
+    principal: 'anonymous',
+    project: projectNamed(metadata.get(projectKey)[0]?.toString()),
+    metadata,
+    compression: 'none',
+    signal: AbortSignal.any([left.signal, stopping]),
+  };
+}
+
+const ifStopping = ({ stopping }: FlightDeps, error: unknown): unknown =>
+  stopping.aborted ? new DomainError('service_stopping', 'The stream was cut.', {}, { cause: error }) : error;
 
 /** Open to everybody: whoever asks for a token gets one that says so. Clients look for it in headers or in trailers. */
 function handshake(call: ServerDuplexStream<unknown, unknown>): void {
@@ -104,46 +157,4 @@ function handshake(call: ServerDuplexStream<unknown, unknown>): void {
   call.sendMetadata(token);
   call.on('data', () => call.write({ protocol_version: 0, payload: Buffer.alloc(0) }));
   call.on('end', () => call.end(token));
-}
-
-function doGetHandler(deps: FlightDeps) {
-  const { tables, reader, tickets, log, lakeRoot, limits, stopping } = deps;
-  let open = 0;
-
-  /** The schema comes first, also when there are no rows. */
-  async function* batchesOf(table: PinnedTable, signal: AbortSignal): AsyncGenerator<Batch, void, void> {
-    yield { frame: headerOnlyFrame(reader.schema(table.columns)), release: () => undefined };
-    const files = table.files.map(({ key, rows }) => ({ path: join(lakeRoot, key), rows }));
-    yield* reader.stream({ files, columns: table.columns, signal });
-  }
-
-  async function send(call: ServerWritableStream<Ticket, Buffer>): Promise<void> {
-    const cancelled = new AbortController();
-    call.on('cancelled', () => cancelled.abort());
-    const pinned = tickets.open(call.request.ticket);
-    const { project, schema, name, revision, snapshot } = pinned;
-    if (open >= limits.streamsMax)
-      throw new DomainError('streams_exhausted', `${open} streams are open, which is the limit.`, { open });
-    open++;
-    const started = Date.now();
-    try {
-      const table = await holding(deps, pinned, async () => {
-        const found = await tables.at(project, schema, name, revision, snapshot);
-        const signal = AbortSignal.any([cancelled.signal, stopping]);
-        await writeFrames(call, batchesOf(found, signal), limits.idleMs, signal);
-        return found;
-      });
-      log.debug('sent', { project, schema, name, revision, snapshot, rows: table.rows, ms: Date.now() - started });
-    } catch (error) {
-      throw stopping.aborted ? new DomainError('service_stopping', 'The stream was cut.', {}, { cause: error }) : error;
-    } finally {
-      open--;
-      cancelled.abort();
-    }
-    call.end();
-  }
-
-  return (call: ServerWritableStream<Ticket, Buffer>): void => {
-    send(call).catch((error: unknown) => call.emit('error', grpcFailure(error, log)));
-  };
 }

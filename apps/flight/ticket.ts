@@ -2,42 +2,44 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import { DomainError } from '../../domain/errors.js';
 import { ProjectNameSchema } from '../../domain/names.js';
-import { tableSchemas, type PinnedTable } from '../../domain/tables.js';
+import type { Call } from './call.js';
+import type { Content } from './readable.js';
 
-/** What a ticket pins: the same rows until it expires, whatever is committed meanwhile and whoever restarts. */
-const TicketContent = z.strictObject({
+/** Who may use a ticket and until when, and what it stands for: the same rows, whatever is committed meanwhile and whoever restarts. */
+const Ticket = z.strictObject({
   project: ProjectNameSchema,
-  schema: z.enum(tableSchemas),
-  name: z.string(),
-  revision: z.int(),
-  snapshot: z.int(),
+  principal: z.string(),
   /** Milliseconds since 1970. */
   expiresAt: z.int(),
+  content: z.looseObject({ kind: z.string() }),
 });
-export type TicketContent = z.infer<typeof TicketContent>;
+export type Ticket = Omit<z.infer<typeof Ticket>, 'content'> & { readonly content: Content };
 
 export interface Tickets {
   /** From signing to expiry. */
   readonly lifetimeMs: number;
-  sign(table: PinnedTable): Buffer;
+  /** Throws `statement_too_large` when it would be too long. */
+  sign(content: Content, owner: Pick<Call, 'project' | 'principal'>): Buffer;
   /** Throws `ticket_invalid` or `ticket_expired`. */
-  open(ticket: Uint8Array): TicketContent;
+  open(ticket: Uint8Array): Ticket;
 }
 
 export const ticketLifetimeMs = 3_600_000;
-const version = 1;
+const version = 2;
 const macBytes = 32;
-const ticketBytesMax = 4096;
+/** A statement of 64 KiB and what it reads. */
+const ticketBytesMax = 192 * 2 ** 10;
 
 /** A ticket is one byte of version, an HMAC-SHA256 over the rest, and JSON: readable to whoever debugs, writable by us only. */
 export function createTickets(key: Buffer, lifetimeMs = ticketLifetimeMs, now: () => number = Date.now): Tickets {
   const macOf = (content: Uint8Array) => createHmac('sha256', key).update(content).digest();
   return {
     lifetimeMs,
-    sign({ project, schema, name, revision, snapshot }) {
-      const content: TicketContent = { project, schema, name, revision, snapshot, expiresAt: now() + lifetimeMs };
-      const text = Buffer.from(JSON.stringify(content));
-      return Buffer.concat([Buffer.of(version), macOf(text), text]);
+    sign(content, { project, principal }) {
+      const text = Buffer.from(JSON.stringify({ project, principal, expiresAt: now() + lifetimeMs, content }));
+      const ticket = Buffer.concat([Buffer.of(version), macOf(text), text]);
+      if (ticket.length <= ticketBytesMax) return ticket;
+      throw new DomainError('statement_too_large', `It would be a ticket of ${ticket.length} bytes; ${ticketBytesMax} is the limit.`); // prettier-ignore
     },
     open(ticket) {
       const bytes = Buffer.from(ticket);
@@ -45,7 +47,7 @@ export function createTickets(key: Buffer, lifetimeMs = ticketLifetimeMs, now: (
       const known = bytes.length <= ticketBytesMax && bytes[0] === version && content.length > 0;
       if (!known || !timingSafeEqual(bytes.subarray(1, 1 + macBytes), macOf(content)))
         throw new DomainError('ticket_invalid', 'This server did not sign the ticket.');
-      const parsed = TicketContent.parse(JSON.parse(content.toString()));
+      const parsed = Ticket.parse(JSON.parse(content.toString())) as Ticket;
       if (parsed.expiresAt <= now())
         throw new DomainError('ticket_expired', `The ticket expired at ${new Date(parsed.expiresAt).toISOString()}.`);
       return parsed;

@@ -43,9 +43,9 @@ export const library = (): Library => (loaded ??= loadLibrary());
 /** `duckdb_result`, 48 bytes, is passed by value to one function only. */
 const resultBytes = 48;
 
-/** How a function of DuckDB's is bound: p = pointer, n = 64-bit count, i = 32-bit, s = text, v = nothing; the answer first. */
+/** How a function of DuckDB's is bound: p = pointer, n = 64-bit count, i = 32-bit, b = one byte, s = text, v = nothing; the answer first. */
 type Bind = <Call>(name: string, signature: string) => Call;
-const letters = { p: 'uintptr_t', n: 'uint64_t', i: 'int32_t', s: 'str', v: 'void' } as const;
+const letters = { p: 'uintptr_t', n: 'uint64_t', i: 'int32_t', b: 'uint8_t', s: 'str', v: 'void' } as const;
 
 function binder(duckdb: LibraryHandle): Bind {
   return <Call>(name: string, signature: string): Call => {
@@ -70,6 +70,18 @@ const bindAll = (bind: Bind) => ({
   prepare: bind<(connection: Pointer, sql: string, prepared: Pointer) => number>('prepare', 'ipsp'),
   prepareError: bind<One<string | null>>('prepare_error', 'sp'),
   destroyPrepare: bind<One<void>>('destroy_prepare', 'vp'),
+  preparedColumnCount: bind<One<number>>('prepared_statement_column_count', 'np'),
+  preparedColumnName: bind<(prepared: Pointer, column: number) => string | null>(
+    'prepared_statement_column_name',
+    'spn',
+  ),
+  preparedColumnType: bind<(prepared: Pointer, column: number) => Pointer>('prepared_statement_column_logical_type', 'ppn'), // prettier-ignore
+  parameterCount: bind<One<number>>('nparams', 'np'),
+  /** Positions begin with 1; 0 when the statement does not tell. */
+  parameterType: bind<(prepared: Pointer, position: number) => Pointer>('param_logical_type', 'ppn'),
+  bindText: bind<(prepared: Pointer, position: number, text: string) => number>('bind_varchar', 'ipns'),
+  executePrepared: bind<Two<number>>('execute_prepared', 'ipp'),
+  valueText: bind<(result: Pointer, column: number, row: number) => Pointer>('value_varchar', 'ppnn'),
   pendingStreaming: bind<Two<number>>('pending_prepared_streaming', 'ipp'),
   pendingError: bind<One<string | null>>('pending_error', 'sp'),
   destroyPending: bind<One<void>>('destroy_pending', 'vp'),
@@ -78,8 +90,11 @@ const bindAll = (bind: Bind) => ({
   resultErrorType: bind<One<number>>('result_error_type', 'ip'),
   destroyResult: bind<One<void>>('destroy_result', 'vp'),
   columnCount: bind<One<number>>('column_count', 'np'),
-  columnType: bind<(result: Pointer, column: number) => number>('column_type', 'ipn'),
+  columnName: bind<(result: Pointer, column: number) => string | null>('column_name', 'spn'),
   columnLogicalType: bind<(result: Pointer, column: number) => Pointer>('column_logical_type', 'ppn'),
+  typeId: bind<One<number>>('get_type_id', 'ip'),
+  decimalWidth: bind<One<number>>('decimal_width', 'bp'),
+  decimalScale: bind<One<number>>('decimal_scale', 'bp'),
   destroyLogicalType: bind<One<void>>('destroy_logical_type', 'vp'),
   vectorSize: bind<() => number>('vector_size', 'n'),
   chunkRows: bind<One<number>>('data_chunk_get_size', 'np'),
@@ -121,6 +136,8 @@ function loadLibrary() {
       source: Pointer,
       bytes: number,
     ) => void,
+    /** The text that begins there and ends with a zero. */
+    textAt: (at: Pointer): string => koffi.decode(BigInt(at), 'char', -1) as string,
     /** Gives the next chunk, or 0: then `resultError` tells whether that was the end. */
     chunkFetcher(held: Held): () => Pointer {
       const byValue = koffi.decode(held.buffer, result) as object;

@@ -65,14 +65,14 @@ export function writeHead(message: Buffer, { headerAt, headerBytes }: Head, shap
 
 export const alignUp = (bytes: number): number => Math.ceil(bytes / alignmentBytes) * alignmentBytes;
 
-/** A FlightData message with a header only, the schema, as a gRPC frame. */
-export function headerOnlyFrame(header: Buffer): Buffer {
+/** A FlightData message with a header only, the schema. */
+export function headerOnlyFrame(header: Uint8Array): { readonly memory: ArrayBuffer; readonly end: number } {
   const messageBytes = 1 + varintBytes(header.length) + header.length;
-  const memory = Buffer.alloc(messageAt + messageBytes);
+  const memory = Buffer.from(new ArrayBuffer(messageAt + messageBytes));
   writeGrpcPrefix(memory, messageBytes);
   memory[messageAt] = headerTag;
-  header.copy(memory, writeVarint(memory, messageAt + 1, header.length));
-  return memory.subarray(frameAt);
+  memory.set(header, writeVarint(memory, messageAt + 1, header.length));
+  return { memory: memory.buffer as ArrayBuffer, end: messageAt + messageBytes };
 }
 
 function varintBytes(value: number): number {

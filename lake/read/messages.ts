@@ -1,7 +1,16 @@
 import type { Frame } from './batch.js';
 import type { Failure } from './failure.js';
 import type { Pointer } from './library.js';
-import type { QueryPlan } from './query.js';
+import type { Compression, Description, ReadPlan } from './plan.js';
+
+/** What a thread answers at once, without a stream. */
+export interface Questions {
+  /** Prepares a plan and does not run it. */
+  describe: { readonly ask: ReadPlan; readonly answer: Description };
+  /** Runs a query of ours with texts for its parameters; answers the text in the first column of the first row. */
+  text: { readonly ask: { readonly sql: string; readonly values: readonly string[] }; readonly answer: string };
+}
+export type Question = keyof Questions;
 
 /** To a worker thread: one stream at a time is opened, pulled from and closed; every `pull` is answered once, in order. */
 export type ToWorker =
@@ -10,13 +19,17 @@ export type ToWorker =
       readonly stream: number;
       /** Made for this stream; the worker disconnects it at `close`. */
       readonly connection: Pointer;
-      readonly plan: QueryPlan;
+      readonly plan: ReadPlan;
+      readonly lakeRoot: string;
+      readonly compression: Compression;
       /** One int32, set to 1 when the stream is no longer wanted. */
       readonly cancelled: SharedArrayBuffer;
     }
   /** `spare` is memory of an earlier batch, to be used again. */
   | { readonly type: 'pull'; readonly stream: number; readonly spare?: ArrayBuffer }
   | { readonly type: 'close'; readonly stream: number }
+  /** The asker keeps the connection. */
+  | { readonly type: 'ask'; readonly call: number; readonly connection: Pointer; readonly lakeRoot: string; readonly question: Question; readonly ask: unknown } // prettier-ignore
   | { readonly type: 'stop' };
 
 export type FromWorker =
@@ -24,4 +37,6 @@ export type FromWorker =
   | { readonly type: 'batch'; readonly stream: number; readonly frame: Frame }
   | { readonly type: 'end'; readonly stream: number }
   | { readonly type: 'failed'; readonly stream: number; readonly failure: Failure }
-  | { readonly type: 'closed'; readonly stream: number };
+  | { readonly type: 'closed'; readonly stream: number }
+  | { readonly type: 'answered'; readonly call: number; readonly answer: unknown }
+  | { readonly type: 'refused'; readonly call: number; readonly failure: Failure };

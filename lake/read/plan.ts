@@ -1,4 +1,29 @@
-/** How a column lies in memory, in DuckDB's vector and in the message. Nested types will be further kinds. */
+/** One SELECT of ours over pinned files; what a client wrote has gone through `lake/statements/` before it is part of one. */
+export interface ReadPlan {
+  /** Statements that are run on the connection first: temporary views of the pinned tables. */
+  readonly setup: readonly string[];
+  readonly sql: string;
+  /** What the files are recorded to hold: a stream that ends with another number is an error. Null: not known before. */
+  readonly rows: number | null;
+  /** How long DuckDB may work on it, without the time in which the client takes nothing. Default: no limit. */
+  readonly timeMaxMs?: number;
+}
+
+/** How the buffers of record batches are compressed; a client asks for it. */
+export const compressions = ['none', 'lz4', 'zstd'] as const;
+export type Compression = (typeof compressions)[number];
+
+/** What DuckDB says of a plan that it prepared and did not run. */
+export interface Description {
+  /** The bare flatbuffer Message of the Arrow schema. */
+  readonly schema: Buffer;
+  /** Names and DuckDB's names of the types. */
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
+  /** DuckDB's name of the type of each parameter, by position; `UNKNOWN` where the statement does not tell. */
+  readonly parameters: readonly string[];
+}
+
+/** How a column lies in memory, in DuckDB's vector and in the message. */
 export type Layout =
   | { readonly kind: 'plain'; readonly width: 1 | 2 | 4 | 8 | 16 }
   | { readonly kind: 'bits' }
@@ -7,9 +32,5 @@ export type Layout =
 
 export interface PlannedColumn {
   readonly name: string;
-  /** `duckdb_type` of the vector that must arrive: another one would be copied with a wrong width. */
-  readonly typeId: number;
   readonly layout: Layout;
-  /** SQL types to go through, in order. */
-  readonly casts: readonly string[];
 }

@@ -3,16 +3,12 @@ import { batchFrame, type Frame, type Piece } from './batch.js';
 import { openChunk, type Chunk } from './chunk.js';
 import { duckdbError } from './failure.js';
 import { holdHandle, holdResult, library, pointerAt, type Pointer } from './library.js';
-import type { PlannedColumn } from './plan.js';
+import type { Compression, PlannedColumn, ReadPlan } from './plan.js';
+import { prepare, runAll } from './prepare.js';
 import { textConverter, type TextConverter } from './texts.js';
-
-export interface QueryPlan {
-  readonly sql: string;
-  readonly columns: readonly PlannedColumn[];
-  /** What the files are recorded to hold: a stream that ends with another number is an error. */
-  readonly rows: number;
-  readonly lakeRoot: string;
-}
+import { schemaMessage } from './schema.js';
+import { typeRow } from './types.js';
+import { headerOnlyFrame } from './message.js';
 
 const batchRowsMax = 65_536;
 /** So that the client has something to do while the second batch is made. */
@@ -22,7 +18,11 @@ const batchBytesMax = 3 * 2 ** 20;
 
 /** A query that is read batch by batch, on one connection of its own, by the thread that made it. */
 export class Query {
-  readonly #plan: QueryPlan;
+  readonly #plan: ReadPlan;
+  readonly #lakeRoot: string;
+  readonly #columns: readonly PlannedColumn[];
+  /** Messages that come before the rows. */
+  readonly #heads: Frame[];
   readonly #cancelled: () => boolean;
   readonly #result = holdResult();
   readonly #fetchChunk: () => Pointer;
@@ -34,16 +34,23 @@ export class Query {
   #rowsSent = 0;
 
   /** `cancelled()` is asked between chunks; whoever cancels also interrupts the connection. */
-  constructor(connection: Pointer, plan: QueryPlan, cancelled: () => boolean) {
+  constructor(
+    connection: Pointer,
+    { plan, lakeRoot }: { readonly plan: ReadPlan; readonly lakeRoot: string; readonly compression: Compression },
+    cancelled: () => boolean,
+  ) {
     this.#plan = plan;
+    this.#lakeRoot = lakeRoot;
     this.#cancelled = cancelled;
     try {
       this.#checkCancelled();
-      execute(connection, plan, this.#result.address);
+      execute(connection, plan, lakeRoot, this.#result.address);
       this.#checkCancelled();
-      checkTypes(plan, this.#result.address);
+      const typed = typesOf(this.#result.address);
+      this.#columns = typed.map(({ name, type }) => ({ name, layout: type.layout }));
+      this.#heads = [headerOnlyFrame(schemaMessage(typed))];
       this.#fetchChunk = library().chunkFetcher(this.#result);
-      const texts = plan.columns.flatMap(({ layout }, index) => (layout.kind === 'text' ? [index] : []));
+      const texts = this.#columns.flatMap(({ layout }, index) => (layout.kind === 'text' ? [index] : []));
       if (texts.length > 0) this.#converter = textConverter(this.#result, texts);
     } catch (error) {
       this.close();
@@ -53,18 +60,20 @@ export class Query {
 
   /** The next batch, or null when all rows were sent; throws what DuckDB says, never ends early. */
   next(spare: ArrayBuffer | undefined): Frame | null {
+    const head = this.#heads.shift();
+    if (head) return head;
     const used: Chunk[] = [];
     try {
       const pieces = this.#gather(used);
       if (pieces.length > 0) {
         this.#rowsSent += pieces.reduce((sum, piece) => sum + piece.rows, 0);
-        return batchFrame(this.#plan.columns, pieces, spare);
+        return batchFrame(this.#columns, pieces, spare);
       }
     } finally {
       for (const chunk of used) chunk.release();
     }
     const { rows } = this.#plan;
-    if (this.#rowsSent !== rows)
+    if (rows !== null && this.#rowsSent !== rows)
       throw new DomainError('object_corrupt', `The files hold ${this.#rowsSent} rows where ${rows} are recorded.`);
     return null;
   }
@@ -86,9 +95,9 @@ export class Query {
     const duckdb = library();
     this.#checkCancelled();
     const pointer = this.#fetchChunk();
-    if (pointer !== 0) return openChunk(pointer, this.#plan.columns, this.#converter);
+    if (pointer !== 0) return openChunk(pointer, this.#columns, this.#converter);
     const failed = duckdb.resultError(this.#result.address);
-    if (failed) throw duckdbError(failed, duckdb.resultErrorType(this.#result.address), this.#plan.lakeRoot);
+    if (failed) throw duckdbError(failed, duckdb.resultErrorType(this.#result.address), this.#lakeRoot);
     this.#checkCancelled();
     this.#exhausted = true;
     return null;
@@ -125,32 +134,28 @@ export class Query {
   }
 }
 
-function execute(connection: Pointer, { sql, lakeRoot }: QueryPlan, result: Pointer): void {
+function execute(connection: Pointer, { setup, sql }: ReadPlan, lakeRoot: string, result: Pointer): void {
   const duckdb = library();
-  const prepared = holdHandle();
-  const pending = holdHandle();
-  try {
-    if (duckdb.prepare(connection, sql, prepared.address) !== 0)
-      throw duckdbError(duckdb.prepareError(pointerAt(prepared)) ?? 'no reason', 0, lakeRoot);
-    if (duckdb.pendingStreaming(pointerAt(prepared), pending.address) !== 0)
-      throw duckdbError(duckdb.pendingError(pointerAt(pending)) ?? 'no reason', 0, lakeRoot);
-    if (duckdb.executePending(pointerAt(pending), result) !== 0)
-      throw duckdbError(duckdb.resultError(result) ?? 'no reason', duckdb.resultErrorType(result), lakeRoot);
-  } finally {
-    duckdb.destroyPending(pending.address);
-    duckdb.destroyPrepare(prepared.address);
-  }
+  runAll(connection, setup, lakeRoot);
+  prepare(connection, sql, lakeRoot, (prepared) => {
+    const pending = holdHandle();
+    try {
+      if (duckdb.pendingStreaming(prepared, pending.address) !== 0)
+        throw duckdbError(duckdb.pendingError(pointerAt(pending)) ?? 'no reason', 0, lakeRoot);
+      if (duckdb.executePending(pointerAt(pending), result) !== 0)
+        throw duckdbError(duckdb.resultError(result) ?? 'no reason', duckdb.resultErrorType(result), lakeRoot);
+    } finally {
+      duckdb.destroyPending(pending.address);
+    }
+  });
 }
 
-/** Copying goes by the plan's widths, so it must not begin with vectors of other types. */
-function checkTypes({ columns }: QueryPlan, result: Pointer): void {
+function typesOf(result: Pointer) {
   const duckdb = library();
-  const types = Array.from({ length: duckdb.columnCount(result) }, (_, index) => duckdb.columnType(result, index));
-  if (types.length !== columns.length || columns.some(({ typeId }, index) => types[index] !== typeId))
-    throw new DomainError('internal', 'DuckDB answers with other column types than were planned.', {
-      planned: columns.map(({ name, typeId }) => [name, typeId]),
-      types,
-    });
+  return Array.from({ length: duckdb.columnCount(result) }, (_, index) => {
+    const name = duckdb.columnName(result, index) ?? '';
+    return { name, type: typeRow(name, duckdb.columnLogicalType(result, index)) };
+  });
 }
 
 /** The largest number of rows up to `wanted` whose bytes stay within the budget. */

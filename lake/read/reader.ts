@@ -1,9 +1,6 @@
-import { DomainError } from '../../domain/errors.js';
-import type { TableColumn } from '../../domain/tables.js';
-import { planColumns } from './columns.js';
 import { openReadDatabase, type DatabaseOptions } from './database.js';
-import { schemaMessage } from './schema.js';
-import { readSql } from './sql.js';
+import type { Question, Questions } from './messages.js';
+import type { Compression, Description, ReadPlan } from './plan.js';
 import { streamOf, type Batch } from './stream.js';
 import { createThread } from './thread.js';
 
@@ -12,20 +9,23 @@ export interface ReaderOptions extends DatabaseOptions {
   readonly workers: number;
 }
 
-export interface ReadRequest {
-  /** Absolute paths under the root of the lake, in the order in which they are read, with the rows they are recorded to hold. */
-  readonly files: readonly { readonly path: string; readonly rows: number }[];
-  readonly columns: readonly TableColumn[];
-  readonly orderBy?: readonly string[];
+export interface ReadOptions {
   readonly signal: AbortSignal;
+  /** Default: none. */
+  readonly compression?: Compression;
 }
 
 /** Parquet files of the lake as Arrow, ready to be sent. */
 export interface Reader {
-  /** The bare flatbuffer Message; throws `type_unsupported`. */
-  schema(columns: readonly TableColumn[]): Buffer;
-  /** Record batches as gRPC frames; whatever goes wrong is thrown, so a normal end means that every row was there. */
-  stream(request: ReadRequest): AsyncGenerator<Batch, void, void>;
+  /** Throws `type_unsupported`, and what DuckDB says of the plan. */
+  describe(plan: ReadPlan): Promise<Description>;
+  /**
+   * The messages of a stream as gRPC frames, the schema first, also when there are no rows. Whatever goes wrong is thrown,
+   * so a normal end means that every row was there.
+   */
+  read(plan: ReadPlan, options: ReadOptions): AsyncGenerator<Batch, void, void>;
+  /** Runs a query of ours, with texts for its parameters; the text in the first column of the first row. */
+  text(sql: string, values: readonly string[]): Promise<string>;
   /** Streams that hold a connection. */
   activeStreams(): number;
   /** Cancels what is still read, waits for it, and ends the threads. Every stream must be read on or left by its consumer. */
@@ -36,6 +36,7 @@ export const workersDefault = 2;
 
 /** Resolves when every thread is warm. */
 export async function createReader(options: ReaderOptions): Promise<Reader> {
+  const { lakeRoot } = options;
   const database = openReadDatabase(options);
   const threads = Array.from({ length: Math.max(1, options.workers) }, createThread);
   await Promise.all(threads.map((thread) => thread.start()));
@@ -44,25 +45,38 @@ export async function createReader(options: ReaderOptions): Promise<Reader> {
   const open = new Set<Promise<void>>();
   const idlest = () => threads.reduce((least, thread) => (thread.streams() < least.streams() ? thread : least));
 
+  /** Closing waits for what is under way. */
+  async function underway<Result>(work: Promise<Result>): Promise<Result> {
+    const settled = work.then(
+      () => undefined,
+      () => undefined,
+    );
+    open.add(settled);
+    return work.finally(() => open.delete(settled));
+  }
+
+  async function ask<Name extends Question>(
+    question: Name,
+    asked: Questions[Name]['ask'],
+  ): Promise<Questions[Name]['answer']> {
+    const connection = database.connect();
+    try {
+      return await underway(idlest().ask(question, asked, { connection, lakeRoot }));
+    } finally {
+      database.disconnect(connection);
+    }
+  }
+
   return {
-    schema: schemaMessage,
-    async *stream({ files, columns, orderBy = [], signal }) {
-      const planned = planColumns(columns);
-      for (const { path } of files) checkPath(path, options.lakeRoot);
-      const read = files.filter(({ rows }) => rows > 0);
-      if (read.length === 0) return;
-      const sql = readSql(
-        read.map(({ path }) => path),
-        planned,
-        orderBy,
-      );
-      const rows = read.reduce((sum, file) => sum + file.rows, 0);
-      const plan = { sql, columns: planned, rows, lakeRoot: options.lakeRoot };
+    describe: (plan) => ask('describe', plan),
+    text: (sql, values) => ask('text', { sql, values }),
+    async *read(plan, { signal, compression = 'none' }) {
       let ended: () => void = () => undefined;
       const end = new Promise<void>((resolve) => (ended = resolve));
       open.add(end);
       try {
-        yield* streamOf(database, idlest(), plan, AbortSignal.any([signal, closing.signal]));
+        const either = AbortSignal.any([signal, closing.signal]);
+        yield* streamOf(database, idlest(), { plan, lakeRoot, compression }, either);
       } finally {
         open.delete(end);
         ended();
@@ -76,10 +90,4 @@ export async function createReader(options: ReaderOptions): Promise<Reader> {
       database.close();
     },
   };
-}
-
-/** DuckDB would read `*`, `?` and `[` as a pattern. */
-function checkPath(path: string, lakeRoot: string): void {
-  if (!path.startsWith(`${lakeRoot}/`) || path.includes('/../') || /[*?[\]]/.test(path))
-    throw new DomainError('internal', 'A recorded file lies outside the lake.', { path });
 }

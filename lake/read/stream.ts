@@ -4,7 +4,7 @@ import type { ReadDatabase } from './database.js';
 import type { Pointer } from './library.js';
 import { frameAt } from './message.js';
 import type { FromWorker } from './messages.js';
-import type { QueryPlan } from './query.js';
+import type { Compression, ReadPlan } from './plan.js';
 import type { Thread } from './thread.js';
 
 /** How many batches of a stream may exist at once, from DuckDB to the socket: its back-pressure. */
@@ -13,6 +13,12 @@ const creditsMax = 4;
 const interruptEveryMs = 20;
 
 let nextStream = 1;
+
+export interface ThreadRead {
+  readonly plan: ReadPlan;
+  readonly lakeRoot: string;
+  readonly compression: Compression;
+}
 
 /** A ready gRPC frame. */
 export interface Batch {
@@ -28,10 +34,10 @@ export interface Batch {
 export async function* streamOf(
   database: ReadDatabase,
   thread: Thread,
-  plan: QueryPlan,
+  read: ThreadRead,
   signal: AbortSignal,
 ): AsyncGenerator<Batch, void, void> {
-  const stream = new ThreadStream(database, thread, plan);
+  const stream = new ThreadStream(database, thread, read);
   const onAbort = () => stream.wake();
   signal.addEventListener('abort', onAbort);
   try {
@@ -63,12 +69,12 @@ class ThreadStream {
   #closed = false;
   wake: () => void = () => undefined;
 
-  constructor(database: ReadDatabase, thread: Thread, plan: QueryPlan) {
+  constructor(database: ReadDatabase, thread: Thread, read: ThreadRead) {
     this.#database = database;
     this.#thread = thread;
     this.#connection = database.connect();
     thread.attach(this.#id, (answer) => this.#take(answer));
-    thread.post({ type: 'open', stream: this.#id, connection: this.#connection, plan, cancelled: this.#cancelled });
+    thread.post({ type: 'open', stream: this.#id, connection: this.#connection, ...read, cancelled: this.#cancelled });
     for (let credit = 0; credit < creditsMax; credit++) this.#pull();
   }
 

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { DomainError } from '../../domain/errors.js';
-import type { FromWorker, ToWorker } from './messages.js';
+import type { Pointer } from './library.js';
+import type { FromWorker, Question, Questions, ToWorker } from './messages.js';
 
 /** One worker thread, seen from outside; a thread that ended is started again by the next stream. */
 export interface Thread {
@@ -12,6 +13,12 @@ export interface Thread {
   attach(stream: number, answer: (message: FromWorker) => void): void;
   detach(stream: number): void;
   post(message: ToWorker, transfer?: ArrayBuffer[]): void;
+  /** Throws what the question throws there. */
+  ask<Name extends Question>(
+    question: Name,
+    ask: Questions[Name]['ask'],
+    on: { readonly connection: Pointer; readonly lakeRoot: string },
+  ): Promise<Questions[Name]['answer']>;
   /** How many streams it has. */
   streams(): number;
   stop(): Promise<void>;
@@ -19,6 +26,8 @@ export interface Thread {
 
 export function createThread(): Thread {
   const answers = new Map<number, (message: FromWorker) => void>();
+  const calls = new Map<number, { resolve(answer: unknown): void; reject(error: DomainError): void }>();
+  let nextCall = 1;
   let worker: Worker | null = null;
   let ready: Promise<void> | null = null;
 
@@ -34,17 +43,27 @@ export function createThread(): Thread {
     ready.catch(() => undefined); // `start` tells; without it the streams do.
     started.on('message', (message: FromWorker) => {
       if ('stream' in message) answers.get(message.stream)?.(message);
+      else if ('call' in message) settle(message);
     });
     started.on('error', (error) => (cause = error));
     started.on('exit', () => {
       worker = null;
       const { code, message, data } = ended(cause);
+      for (const call of calls.values()) call.reject(ended(cause));
+      calls.clear();
       for (const [stream, answer] of answers) {
         answer({ type: 'failed', stream, failure: { code, detail: message, data } });
         answer({ type: 'closed', stream });
       }
     });
     return started;
+  }
+
+  function settle(message: Extract<FromWorker, { call: number }>): void {
+    const call = calls.get(message.call);
+    calls.delete(message.call);
+    if (message.type === 'answered') call?.resolve(message.answer);
+    else call?.reject(new DomainError(message.failure.code, message.failure.detail, message.failure.data));
   }
 
   return {
@@ -55,6 +74,12 @@ export function createThread(): Thread {
     attach: (stream, answer) => void answers.set(stream, answer),
     detach: (stream) => void answers.delete(stream),
     post: (message, transfer) => live().postMessage(message, transfer),
+    ask: (question, ask, { connection, lakeRoot }) =>
+      new Promise((resolve, reject) => {
+        const call = nextCall++;
+        calls.set(call, { resolve: resolve as (answer: unknown) => void, reject });
+        live().postMessage({ type: 'ask', call, connection, lakeRoot, question, ask } satisfies ToWorker);
+      }),
     streams: () => answers.size,
     async stop() {
       const last = worker;

@@ -2,6 +2,7 @@ import { parentPort } from 'node:worker_threads';
 import { failureOf, type Failure } from './failure.js';
 import { holdHandle, library, setPointer, type Pointer } from './library.js';
 import type { FromWorker, ToWorker } from './messages.js';
+import { answers } from './questions.js';
 import { Query } from './query.js';
 
 /** A thread that reads: DuckDB is called synchronously, one batch a message, so streams of one thread take turns. */
@@ -45,12 +46,21 @@ function close(stream: number): void {
   post({ type: 'closed', stream });
 }
 
+function answer({ call, connection, lakeRoot, question, ask }: Extract<ToWorker, { type: 'ask' }>): void {
+  try {
+    const say = answers[question] as (asked: object, ask: unknown) => unknown;
+    post({ type: 'answered', call, answer: say({ connection, lakeRoot }, ask) });
+  } catch (error) {
+    post({ type: 'refused', call, failure: failureOf(error) });
+  }
+}
+
 port.on('message', (message: ToWorker) => {
   switch (message.type) {
     case 'open': {
       const flag = new Int32Array(message.cancelled);
-      const { connection, plan } = message;
-      const open = () => new Query(connection, plan, () => Atomics.load(flag, 0) === 1);
+      const { connection } = message;
+      const open = () => new Query(connection, message, () => Atomics.load(flag, 0) === 1);
       streams.set(message.stream, { connection, open, query: null, failure: null });
       break;
     }
@@ -59,6 +69,9 @@ port.on('message', (message: ToWorker) => {
       break;
     case 'close':
       close(message.stream);
+      break;
+    case 'ask':
+      answer(message);
       break;
     case 'stop':
       port.close();

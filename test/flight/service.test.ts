@@ -3,7 +3,10 @@ import { Client, credentials, Metadata, status, type MethodDefinition, type Serv
 import { codeKey } from '../../apps/flight/failures.js';
 import { flightService } from '../../apps/flight/protocol.js';
 import { startFlight, type FlightServer, type FlightSettings } from '../../apps/flight/server.js';
+import { tableReadable } from '../../apps/flight/tables.js';
 import { createTickets } from '../../apps/flight/ticket.js';
+import { defaultProject } from '../../domain/ids.js';
+import type { PinnedTable } from '../../domain/tables.js';
 import { createLogger } from '../../apps/log.js';
 import { createTestLake, type TestLake } from './lake.js';
 
@@ -27,6 +30,12 @@ afterAll(async () => {
   await flight?.stop(0);
   lake?.remove();
 });
+
+const owner = { project: defaultProject, principal: 'anonymous' };
+async function ticketOf(table: PinnedTable, lifetimeMs?: number): Promise<Buffer> {
+  const [content] = tableReadable(table, lake.root).contents;
+  return createTickets(await lake.reader.ticketKey(), lifetimeMs).sign(content as never, owner);
+}
 
 type Method = MethodDefinition<object, object>;
 
@@ -84,7 +93,7 @@ test('tickets survive a restart of the service, and an expired one is refused', 
   other.close();
   await second.stop();
   const table = await lake.reader.resolve('eider' as never, 'features', 'restart');
-  const expired = createTickets(await lake.reader.ticketKey(), -1).sign(table);
+  const expired = await ticketOf(table, -1);
   const error = await refusal(doGet(expired));
   expect([error.code, error.metadata.get(codeKey)]).toEqual([status.INVALID_ARGUMENT, ['ticket_expired']]);
 });
@@ -105,7 +114,7 @@ test('when the service stops, an open stream hears that it may try again, and wh
   const own = await startFlight(settings);
   const reading = new Client(`127.0.0.1:${own.port}`, credentials.createInsecure());
   const { path: method, requestSerialize } = service['DoGet'] as Method;
-  const ticket = createTickets(await lake.reader.ticketKey()).sign(table);
+  const ticket = await ticketOf(table);
   const call = reading.makeServerStreamRequest(method, requestSerialize, (bytes) => bytes, { ticket }, new Metadata());
   const error = new Promise<ServiceError>((resolve) => call.on('error', resolve));
   await new Promise((resolve) => call.once('readable', resolve)); // The first message is there, and stays unread.

@@ -82,13 +82,14 @@ test.each([
 });
 
 test('a command, a nested column and the calls that we lack are refused', async () => {
-  expect((await pyarrow.refusal('info', { command: 'SELECT 1' })).message).toContain('The descriptor has no path.');
+  expect((await pyarrow.refusal('info', { command: 'SELECT 1' })).message).toContain(
+    'The command is none that is known here.',
+  );
   await lake.add('lists', ['SELECT 1 AS a, [1, 2] AS numbers']);
   const nested = await pyarrow.refusal('info', { path: ['eider', 'features', 'lists'] });
-  expect(nested.message).toContain('Column "numbers" is a INTEGER[]');
-  expect((await pyarrow.refusal('action')).message).toContain('DoAction is not supported.');
-  expect((await pyarrow.refusal('put')).message).toContain('DoPut is not supported.');
-  expect(await pyarrow.ask('actions')).toBe(0);
+  expect(nested.message).toContain('Column "numbers"');
+  expect((await pyarrow.refusal('action')).message).toContain('There is no action');
+  expect((await pyarrow.refusal('put')).message).toContain('Nothing has this path');
 });
 
 test('a client that asks for a token gets one', async () => {

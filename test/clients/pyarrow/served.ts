@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { startFlight, type FlightServer } from '../../../apps/flight/server.js';
-import type { FlightLimits } from '../../../apps/flight/service.js';
+import type { FlightLimits } from '../../../apps/flight/get.js';
 import { createLogger } from '../../../apps/log.js';
 import type { PinnedTable } from '../../../domain/tables.js';
 import { createTestLake, type TestLake } from '../../flight/lake.js';

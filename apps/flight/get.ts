@@ -1,0 +1,55 @@
+import type { ServerWritableStream } from '@grpc/grpc-js';
+import { DomainError } from '../../domain/errors.js';
+import type { TableReader } from '../../domain/tables.js';
+import type { Reader } from '../../lake/read/reader.js';
+import type { Batch } from '../../lake/read/stream.js';
+import type { Logger } from '../log.js';
+import type { Call } from './call.js';
+import { writeFrames } from './framing.js';
+import { holding } from './leases.js';
+import type { Readable } from './readable.js';
+
+export interface GetDeps {
+  readonly tables: TableReader;
+  readonly reader: Reader;
+  readonly log: Logger;
+  readonly limits: FlightLimits;
+}
+
+export interface FlightLimits {
+  readonly streamsMax: number;
+  /** A client that takes nothing for so long loses its stream. */
+  readonly idleMs: number;
+}
+
+/** All messages of what a ticket stands for, the schema first. */
+export async function* framesOf(
+  readable: Readable,
+  call: Call,
+  { reader }: Pick<GetDeps, 'reader'>,
+): AsyncGenerator<Batch, void, void> {
+  const { source } = readable;
+  if (source.type === 'plan') yield* reader.read(source.plan, { signal: call.signal, compression: call.compression });
+  else for (const frame of source.frames) yield { frame, release: () => undefined };
+}
+
+/** Sends streams, up to a number at a time. */
+export function streamSender(deps: GetDeps) {
+  const { log, limits } = deps;
+  let open = 0;
+
+  return async (readable: Readable, call: Call, to: ServerWritableStream<unknown, Buffer>): Promise<void> => {
+    if (open >= limits.streamsMax)
+      throw new DomainError('streams_exhausted', `${open} streams are open, which is the limit.`, { open });
+    open++;
+    const started = Date.now();
+    try {
+      await holding(deps, readable.pins, () =>
+        writeFrames(to, framesOf(readable, call, deps), limits.idleMs, call.signal),
+      );
+      log.debug('sent', { ...readable.metadata, rows: readable.rows, ms: Date.now() - started });
+    } finally {
+      open--;
+    }
+  };
+}
