@@ -3,6 +3,8 @@ export interface ReadPlan {
   /** Statements that are run on the connection first: temporary views of the pinned tables. */
   readonly setup: readonly string[];
   readonly sql: string;
+  /** Absolute paths of all files that it reads: what was encoded of them is forgotten when one of them is gone. */
+  readonly files: readonly string[];
   /** What the files are recorded to hold: a stream that ends with another number is an error. Null: not known before. */
   readonly rows: number | null;
   /** How long DuckDB may work on it, without the time in which the client takes nothing. Default: no limit. */
