@@ -107,7 +107,8 @@ export interface ErasureRow {
   /** HMAC-SHA256 of the key. */
   readonly keyDigest: string;
   readonly reason: string;
-  readonly status: 'open' | 'done';
+  /** `abandoned`: it erased nothing. */
+  readonly status: 'open' | 'done' | 'abandoned';
   readonly workflowId: string;
   readonly openedAt: Instant;
   readonly endedAt: Instant | null;

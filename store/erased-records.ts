@@ -1,6 +1,6 @@
 import type { ProjectName } from '../domain/ids.js';
 import { liftTimeout, only, type Database, type Queries } from './db.js';
-import type { ErasureKey } from './erasures.js';
+import { requireOpen, type ErasureKey } from './erasures.js';
 import { lockOnlineView, tableOf } from './online.js';
 
 /** Rows of PostgreSQL under a key: the online store, what waits to be flushed, logs, labels, samples of refused rows. */
@@ -125,6 +125,7 @@ async function erasePlace(
   erasure: string,
   { what, from, where, values, set, also }: Place,
 ): Promise<void> {
+  await requireOpen(tx, project, erasure);
   const change = set ? `UPDATE ${from} SET ${set} WHERE ${where}` : `DELETE FROM ${from} WHERE ${where}`;
   const { rows } = only(
     await tx.query<{ rows: number }>(`WITH gone AS (${change} RETURNING 1) SELECT count(*) AS rows FROM gone`, values),

@@ -7,7 +7,7 @@ import type { Revision } from '../domain/resources.js';
 import type { ErasureCertificate, ErasedTable } from '../domain/snapshots.js';
 import type { TableColumn } from '../domain/tables.js';
 import { only, type Database, type Queries } from './db.js';
-import type { ErasureKey } from './erasures.js';
+import { requireOpen, type ErasureKey } from './erasures.js';
 import { tableId, type TableRef } from './snapshots.js';
 
 const tableWhere = 'project = $1 AND schema = $2 AND name = $3 AND revision = $4';
@@ -149,6 +149,7 @@ export async function swapFile(
   { table, erasure, old, file, rowHash, also }: Rewritten,
 ): Promise<boolean> {
   return db.transaction(async (tx) => {
+    await requireOpen(tx, table.project, erasure);
     await tx.query(`SELECT 1 FROM lake_tables WHERE ${tableWhere} FOR UPDATE`, tableValues(table));
     const [found] = await tx.query<{ rows: number; bytes: number; start: string }>(
       'UPDATE files f SET key = $2, rows = $3, bytes = $4, sha256 = $5 FROM files o WHERE f.key = $1 AND o.key = f.key AND f.removed_at IS NULL RETURNING o.rows, o.bytes, f.window_start AS start',

@@ -8,7 +8,7 @@ import { keyText } from '../domain/online-values.js';
 import type { Principal } from '../domain/principal.js';
 import type { ErasureRow, SignedCertificate } from '../domain/snapshots.js';
 import { only, recordAudit, type Database, type Queries } from './db.js';
-import { keySecret, setTombstone } from './tombstones.js';
+import { keySecret, liftTombstone, setTombstone } from './tombstones.js';
 
 /** What an erasure took from a training set, so that whoever verifies it knows that the difference is no damage. */
 export interface TrainingSetErasure {
@@ -116,6 +116,75 @@ export async function erasureKey(db: Queries, project: ProjectName, id: string):
     id,
   ]);
   return only(rows).key;
+}
+
+/** In the transaction of a step that erases: an erasure that was abandoned meanwhile takes no row any more. Throws `erasure_ended`. */
+export async function requireOpen(tx: Queries, project: ProjectName, id: string): Promise<void> {
+  const [open] = await tx.query(`SELECT 1 FROM erasures WHERE project = $1 AND id = $2 AND status = 'open' FOR SHARE`, [
+    project,
+    id,
+  ]);
+  if (!open) throw new DomainError('erasure_ended', `Erasure "${id}" is not open any more.`, { erasure: id });
+}
+
+/**
+ * Ends an open erasure that took no row of anything, forgets its key, and lets the key in again. Windows that were computed
+ * without it since then are computed anew the next time that somebody materializes them. A repeat changes nothing; one that has
+ * taken rows is `erasure_begun`.
+ */
+export async function abandonErasure(
+  db: Database,
+  project: ProjectName,
+  id: string,
+  principal: Principal,
+): Promise<ErasureRow> {
+  await getErasure(db, project, id);
+  return db.transaction(async (tx) => {
+    const { entity, status, openedAt } = only(
+      await tx.query<ErasureRow>(`SELECT ${rowColumns} FROM erasures WHERE project = $1 AND id = $2 FOR UPDATE`, [project, id]), // prettier-ignore
+    );
+    if (status === 'done') throw new DomainError('erasure_ended', `Erasure "${id}" is done.`, { erasure: id, status });
+    if (status === 'open') {
+      await requireNothingErased(tx, project, id);
+      await tx.query(
+        `UPDATE erasures SET status = 'abandoned', key = NULL, ended_at = clock_timestamp() WHERE project = $1 AND id = $2`,
+        [project, id],
+      );
+      if (await liftTombstone(tx, project, id)) await forgetFingerprints(tx, project, entity, openedAt);
+      await recordAudit(tx, project, principal, 'abandoned erasure', `Entity/${entity}`, {
+        erasure: id,
+        erasedRows: 0,
+      });
+    }
+    return only(
+      await tx.query<ErasureRow>(`SELECT ${rowColumns} FROM erasures WHERE project = $1 AND id = $2`, [project, id]),
+    );
+  });
+}
+
+async function requireNothingErased(tx: Queries, project: ProjectName, id: string): Promise<void> {
+  const { files, rows } = only(
+    await tx.query<{ files: number; rows: number }>(
+      `SELECT (SELECT count(*) FROM erased_files WHERE project = $1 AND erasure = $2) AS files,
+         (SELECT coalesce(sum(rows), 0)::bigint FROM erased_rows WHERE project = $1 AND erasure = $2) AS rows`,
+      [project, id],
+    ),
+  );
+  if (files === 0 && rows === 0) return;
+  const message = `Erasure "${id}" took rows out of ${files} files, and ${rows} rows of PostgreSQL.`;
+  throw new DomainError('erasure_begun', message, { erasure: id, files, rows });
+}
+
+/** Of the windows that were committed since then, so that none of them is taken for current. */
+async function forgetFingerprints(tx: Queries, project: ProjectName, entity: string, since: Instant): Promise<void> {
+  await tx.query(
+    `WITH stale AS (UPDATE window_heads h SET source_version = '' FROM commits c, revisions r
+       WHERE c.id = h.commit_id AND h.project = $1 AND h.schema = 'features' AND h.lane = 'sources' AND c.committed_at >= $3
+         AND (r.project, r.kind, r.name, r.revision) = (h.project, 'FeatureView', h.name, h.revision) AND r.body ->> 'entity' = $2
+       RETURNING h.commit_id)
+     UPDATE commits SET source_fingerprint = '' WHERE id IN (SELECT commit_id FROM stale)`,
+    [project, entity, since],
+  );
 }
 
 /** Keeps the certificate and forgets the key; a repeat leaves the first certificate. */

@@ -8,11 +8,14 @@ const secretBytes = 32;
 
 /** A key that never leaves the database and our processes, made by whoever needs it first. */
 export async function secretNamed(db: Queries, name: string): Promise<Buffer> {
+  const find = () => db.query<{ value: Buffer }>('SELECT value FROM secrets WHERE name = $1', [name]);
+  const [made] = await find();
+  if (made) return made.value;
   await db.query('INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
     name,
     randomBytes(secretBytes),
   ]);
-  return only(await db.query<{ value: Buffer }>('SELECT value FROM secrets WHERE name = $1', [name])).value;
+  return only(await find()).value;
 }
 
 export const keySecret = (db: Queries): Promise<Buffer> => secretNamed(db, 'erased_keys');
@@ -79,6 +82,25 @@ export async function setTombstone(
     digest,
     erasure,
   ]);
+}
+
+/**
+ * The key may come back, unless another erasure of it has ended: then it stays out on that one's account. False: it stays out.
+ * What is computed while this is decided is refused at its commit, as if a key had been erased, and computed again.
+ */
+export async function liftTombstone(tx: Queries, project: ProjectName, erasure: string): Promise<boolean> {
+  await tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [lockOf(project)]);
+  const [kept] = await tx.query(
+    `UPDATE tombstones t SET erasure = e.id FROM erasures e WHERE t.project = $1 AND t.erasure = $2 AND e.status = 'done'
+       AND (e.project, e.entity, e.key_digest) = (t.project, t.entity, t.digest) RETURNING 1`,
+    [project, erasure],
+  );
+  if (kept) return false;
+  await tx.query('DELETE FROM tombstones WHERE project = $1 AND erasure = $2', [project, erasure]);
+  await tx.query('UPDATE tombstones SET id = DEFAULT WHERE id = (SELECT max(id) FROM tombstones WHERE project = $1)', [
+    project,
+  ]);
+  return true;
 }
 
 /** Of rows that are pushed to a view those whose key was not erased; in the transaction that writes them, so that no erasure is missed. */

@@ -9,7 +9,7 @@ import type { OnlineValue } from '../../domain/online.js';
 import { valueOf } from '../../domain/online-values.js';
 import type { Principal } from '../../domain/principal.js';
 import type { Database } from '../../store/db.js';
-import { getErasure, listErasures, openErasure } from '../../store/erasures.js';
+import { abandonErasure, getErasure, listErasures, openErasure } from '../../store/erasures.js';
 import { getResource } from '../../store/resources.js';
 import { pageOfAll, PageQuery } from './paging.js';
 import { Caller } from './principal.js';
@@ -27,6 +27,7 @@ const ErasureBody = z
   })
   .meta({ id: 'Erasure' });
 type ErasureBody = z.infer<typeof ErasureBody>;
+const ErasureId = z.string().min(1).max(64);
 
 @ApiTags('erasure')
 @Controller(inProject(''))
@@ -70,8 +71,19 @@ export class ErasuresController {
 
   @Get('erasures/:id')
   @ApiOperation({ summary: 'An erasure with its certificate, its SHA-256 and its signature.' })
-  async get(@Param('project') project: ProjectName, @Param('id', { schema: z.string().min(1).max(64) }) id: string) {
+  async get(@Param('project') project: ProjectName, @Param('id', { schema: ErasureId }) id: string) {
     return getErasure(this.db, project, id);
+  }
+
+  @Post('erasures/:id/abandon')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Ends an open erasure that took no row of anything; the key may come in again.' })
+  async abandon(
+    @Param('project') project: ProjectName,
+    @Param('id', { schema: ErasureId }) id: string,
+    @Caller() principal: Principal,
+  ) {
+    return abandonErasure(this.db, project, id, principal);
   }
 }
 

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createApi } from '../../apps/api/server.js';
-import { Temporal } from '../../apps/api/temporal.js';
 import { projectRoot } from '../../apps/config.js';
-import { createLogger } from '../../apps/log.js';
 import { defaultProject as project } from '../../domain/ids.js';
+import { anonymous } from '../../domain/principal.js';
 import { Resource } from '../../domain/resources.js';
+import { openErasure } from '../../store/erasures.js';
 import { dayOf, eventsSql } from '../support/events.js';
+import { serveApi } from '../support/served-api.js';
 import { withWorld, type World } from '../support/world.js';
 import { eider, type Ended } from './eider.js';
 
@@ -19,20 +19,11 @@ let url: string;
 let run: (...args: string[]) => Promise<Ended>;
 beforeAll(async () => {
   world = await withWorld();
-  const temporal = new Temporal({ ...world.temporal, taskQueue: 'eider' });
-  const settings = {
-    roots: [],
-    artifacts: join(world.home, 'artifacts'),
-    lake: join(world.home, 'lake'),
-    retention: '30d',
-  };
-  const app = await createApi({ db: world.db, temporal, settings, log: createLogger('api', 'error', () => undefined) });
-  await app.listen(0, '127.0.0.1');
-  url = await app.getUrl();
+  const api = await serveApi(world);
+  url = api.url;
   run = eider(url);
   close = async () => {
-    await app.close();
-    await temporal.close();
+    await api.close();
     await world.close();
   };
   const path = await world.write('flights.parquet', `SELECT * REPLACE (CASE place WHEN 'place-1' THEN 'ATL' ELSE place END AS place) FROM (${eventsSql({ days })})`); // prettier-ignore
@@ -102,4 +93,16 @@ test('the certificate of what was erased is shown, without the key', async () =>
   expect(stdout).toContain('eider-erasure/1');
   expect(stdout).not.toContain('ATL');
   expect(await get('/erasures/none')).toMatchObject({ code: 'erasure_unknown' });
+});
+
+test('an erasure that nobody runs is abandoned by command, and one that is done is not', async () => {
+  const keys = [{ name: 'origin', type: 'VARCHAR' }];
+  const { id } = await openErasure(world.db, { project, entity: 'origin', keys, values: ['place-2'], reason: 'r' }, anonymous); // prettier-ignore
+  const { stdout, code } = await run('abandon', id);
+  expect([code, stdout]).toEqual([0, expect.stringContaining(`${id} is abandoned. Nothing was erased`)]);
+  expect(await get(`/erasures/${id}`)).toMatchObject({ status: 'abandoned', certificate: null });
+  const { items } = await get<{ items: { id: string; status: string }[] }>('/erasures');
+  const done = items.find(({ status }) => status === 'done')?.id ?? '';
+  const answer = await fetch(`${url}/api/v1/erasures/${done}/abandon`, { method: 'POST' });
+  expect([answer.status, await answer.json()]).toMatchObject([409, { code: 'erasure_ended' }]);
 });

@@ -1,61 +1,39 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { toFailure } from '../../apps/worker/failures.js';
 import { DatasetSpec } from '../../domain/datasets.js';
+import type { Column } from '../../domain/features.js';
 import { workflowIds, type ProjectName } from '../../domain/ids.js';
 import { anonymous } from '../../domain/principal.js';
 import { Resource } from '../../domain/resources.js';
 import { quoteText } from '../../lake/duckdb.js';
-import { openErasure } from '../../store/erasures.js';
-import { pushRows } from '../../store/pushes.js';
+import { abandonErasure, erasureKey, openErasure } from '../../store/erasures.js';
 import { applyResources } from '../../store/resources.js';
 import { tables } from '../../store/tables.js';
-import { dayOf, eventResources, eventsSql } from '../support/events.js';
 import { failureOf, withWorld, type World } from '../support/world.js';
+import { gone, openPlaces, type Erasing } from './erased-place.js';
 
 /** What still holds an erased key, or comes to hold it again, while its erasure is open. */
 
-const days = 3;
-const gone = 'place-1';
 let world: World;
+let places: Erasing;
 let project: ProjectName;
-let tests = 0;
 beforeAll(async () => void (world = await withWorld()), 120_000);
 afterAll(() => world.close());
 beforeEach(async () => {
-  project = `late${++tests}` as ProjectName;
-  const path = await world.write(`${project}.parquet`, eventsSql({ days }));
-  const resources = eventResources({ path, endpoint: false });
-  await world.apply(resources.filter(({ kind }) => kind !== 'Monitor'), project); // prettier-ignore
-  await world.run('materializeView', `m/${project}`, {
-    ...{ project, view: 'place_day', revision: 1, principal: 'ann', start: dayOf(1), end: dayOf(days + 1) },
-  });
+  places = await openPlaces(world, 'late', 3);
+  project = places.project;
 });
 
-const keys = [{ name: 'place', type: 'VARCHAR' }];
-const open = () => openErasure(world.db, { project, entity: 'place', keys, values: [gone], reason: 'case 4711' }, anonymous); // prettier-ignore
-async function erase(): Promise<void> {
-  const { id, workflowId } = await open();
-  await world.run('eraseEntity', workflowId, { project, erasure: id, principal: 'ann' });
-}
-const push = (place: string, day: number) =>
-  pushRows(
-    world.db,
-    {
-      ...{ project, view: 'place_day', to: 'online_and_offline', id: `${place} ${day}` },
-      rows: [{ place, event_time: dayOf(day), mean: 1.5, events: 3 }],
-    },
-    anonymous,
-  );
 const flush = () =>
   world.run('flushPushes', workflowIds.flush(project, 'place_day'), { project, view: 'place_day', principal: 'ann' });
 
 test('a flush leaves out an erased key, of what was pushed before and of the file that it adds to', async () => {
-  await push(gone, 2);
+  await places.push(gone, 2);
   await flush();
-  await push(gone, 3);
-  await push('place-2', 2);
+  await places.push(gone, 3);
+  await places.push('place-2', 2);
   // The tombstone is set; neither the file nor the rows that wait were reached yet.
-  await open();
+  await places.open();
   expect(await flush()).toMatchObject({ windows: 2 });
   const { files } = await tables(world.db).resolve(project, 'features', 'place_day');
   const pushed = files.filter(({ lane }) => lane === 'pushes').map(({ key }) => quoteText(world.lake.path(key)));
@@ -65,7 +43,7 @@ test('a flush leaves out an erased key, of what was pushed before and of the fil
 test('a spine leaves out rows that hold an erased key where the join of a service looks for it', async () => {
   const service = { features: ['rival:mean'], joins: [{ name: 'rival', view: 'place_day', keys: { place: 'other' } }] };
   await applyResources(world.db, project, [Resource.parse({ kind: 'FeatureService', name: 'rivals', spec: service })], anonymous); // prettier-ignore
-  await erase();
+  await places.run(await places.open());
   const spec = DatasetSpec.parse({
     ...{ name: 'rivals', eventTime: 'asked', key: ['id'], service: 'rivals' },
     spine: { from: 'sql', sources: ['events'], sql: 'SELECT id, "at" AS asked, place AS other FROM events' },
@@ -81,7 +59,7 @@ test('a spine leaves out rows that hold an erased key where the join of a servic
 test('what fails while the key is looked for does not tell the key', async () => {
   const { files } = await tables(world.db).resolve(project, 'features', 'place_day');
   await writeFile(world.lake.path(files[0]?.key ?? ''), 'no Parquet');
-  const { id, workflowId } = await open();
+  const { id, workflowId } = await places.open();
   const handle = await world.start('eraseEntity', workflowId, { project, erasure: id, principal: 'ann' });
   const failure = await failureOf(handle);
   expect(failure.code).toBe('query_failed');
@@ -102,7 +80,7 @@ test('a key whose column was renamed is erased from what earlier revisions hold,
   const entity = (...columns: object[]) => Resource.parse({ kind: 'Entity', name: 'place', spec: { keys: columns } });
   const renamed = { name: 'spot', type: 'VARCHAR' };
   const erasing = (at: object[], value: readonly string[]) =>
-    openErasure(world.db, { project, entity: 'place', keys: at as typeof keys, values: value, reason: 'case' }, anonymous); // prettier-ignore
+    openErasure(world.db, { project, entity: 'place', keys: at as Column[], values: value, reason: 'case' }, anonymous); // prettier-ignore
   await applyResources(world.db, project, [entity(renamed)], anonymous);
   const one = await erasing([renamed], [gone]);
   await world.run('eraseEntity', one.workflowId, { project, erasure: one.id, principal: 'ann' });
@@ -115,4 +93,47 @@ test('a key whose column was renamed is erased from what earlier revisions hold,
   const two = await erasing([renamed, level], [gone, '1']);
   const failure = await world.failure('eraseEntity', two.workflowId, { project, erasure: two.id, principal: 'ann' });
   expect(failure).toEqual({ code: 'erasure_incomplete', message: expect.stringContaining('features/place_day@r1 have the key place') }); // prettier-ignore
+
+  expect(await abandon(two.id)).toMatchObject({ id: two.id, status: 'abandoned', endedAt: expect.any(String) });
+  expect(await erasureKey(world.db, project, two.id)).toBeNull();
+  const [audited] = await world.db.query(`SELECT principal, subject, details FROM audit WHERE project = $1 AND action = 'abandoned erasure'`, [project]); // prettier-ignore
+  expect(audited).toEqual({ principal: 'anonymous', subject: 'Entity/place', details: { erasure: two.id, erasedRows: 0 } }); // prettier-ignore
+  expect(await world.failure('eraseEntity', two.workflowId, { project, erasure: two.id, principal: 'ann' })).toMatchObject({ code: 'erasure_ended' }); // prettier-ignore
+});
+
+const abandon = (id: string) => abandonErasure(world.db, project, id, anonymous);
+
+test('what was computed and pushed without the key of an abandoned erasure comes with it again', async () => {
+  const rows = async () => (await tables(world.db).resolve(project, 'features', 'place_day')).rows;
+  const before = await rows();
+  const opened = await places.open();
+  await places.change('amount + 1');
+  await places.materialize();
+  expect(await places.push(gone, 2)).toMatchObject({ rows: 0 });
+  expect(await rows()).toBe(before - 2);
+  expect(await abandon(opened.id)).toEqual(await abandon(opened.id));
+  expect(await places.materialize()).toMatchObject({ committed: 3 });
+  expect(await rows()).toBe(before);
+  expect(await places.push(gone, 3)).toMatchObject({ rows: 1 });
+  expect(await places.materialize()).toMatchObject({ committed: 0 });
+});
+
+test('an erasure that has taken rows cannot be abandoned, nor one that is done, and a key that was erased before stays out', async () => {
+  const spine = { from: 'sql', sources: ['events'], sql: 'SELECT id, "at" AS asked, place FROM events' };
+  const spec = DatasetSpec.parse({ name: 'asked', eventTime: 'asked', spine });
+  await world.run('buildDataset', workflowIds.dataset(project, spec.name), { project, spec, principal: 'ann' });
+  const { files } = await tables(world.db).resolve(project, 'features', 'place_day');
+  const [file = ''] = files.map(({ key }) => world.lake.path(key));
+  const bytes = await readFile(file);
+  await writeFile(file, 'no Parquet');
+  const opened = await places.open();
+  expect(await world.failure('eraseEntity', opened.workflowId, { project, erasure: opened.id, principal: 'ann' })).toMatchObject({ code: 'query_failed' }); // prettier-ignore
+  await expect(abandon(opened.id)).rejects.toMatchObject({ code: 'erasure_begun', data: { files: 1 } });
+  await writeFile(file, bytes);
+  await places.run(opened);
+  await expect(abandon(opened.id)).rejects.toMatchObject({ code: 'erasure_ended' });
+
+  const again = await places.open();
+  expect(await abandon(again.id)).toMatchObject({ status: 'abandoned' });
+  expect(await places.push(gone, 2)).toMatchObject({ rows: 0 });
 });

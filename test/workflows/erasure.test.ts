@@ -8,51 +8,33 @@ import { anonymous } from '../../domain/principal.js';
 import type { Erased } from '../../domain/snapshots.js';
 import { hashRows } from '../../lake/rows.js';
 import { quoteText } from '../../lake/duckdb.js';
-import { erasuresOf, getErasure, openErasure, type ErasureState } from '../../store/erasures.js';
+import { erasuresOf, getErasure, type ErasureState } from '../../store/erasures.js';
 import { putLabels } from '../../store/labels.js';
 import { liveGeneration, tableOf } from '../../store/online.js';
-import { pushRows } from '../../store/pushes.js';
 import { tables } from '../../store/tables.js';
 import { secretNamed } from '../../store/tombstones.js';
-import { dayOf, eventResources, eventsSql } from '../support/events.js';
+import { dayOf } from '../support/events.js';
 import { startWorkerProcess } from '../support/worker.js';
 import { withWorld, type World } from '../support/world.js';
+import { gone, openPlaces, type Erasing } from './erased-place.js';
 
 /** A key is erased from views, training sets, the online store, logs and labels, and nothing brings it back. */
 
 const days = 12;
-const gone = 'place-1';
 let world: World;
+let places: Erasing;
 let project: ProjectName;
-let tests = 0;
 beforeAll(async () => void (world = await withWorld()), 120_000);
 afterAll(() => world.close());
 beforeEach(async () => {
-  project = `erasing${++tests}` as ProjectName;
-  const resources = eventResources({ path: await change('amount'), endpoint: false });
-  await world.apply(resources.filter(({ kind }) => kind !== 'Monitor'), project); // prettier-ignore
-  await materialize();
+  places = await openPlaces(world, 'erasing', days);
+  project = places.project;
 });
 
-const change = (sql: string) => world.write(`${project}.parquet`, eventsSql({ days, change: sql }));
-const materialize = () =>
-  world.run('materializeView', `m/${project}`, {
-    ...{ project, view: 'place_day', revision: 1, principal: 'ann', start: dayOf(1), end: dayOf(days + 1) },
-  });
-const open = () =>
-  openErasure(
-    world.db,
-    {
-      ...{ project, entity: 'place', keys: [{ name: 'place', type: 'VARCHAR' }], values: [gone] },
-      reason: 'case 4711',
-    },
-    anonymous,
-  );
-const input = (erasure: string) => ({ project, erasure, principal: 'ann' });
 async function erase(): Promise<{ erased: Erased; state: ErasureState }> {
-  const { id, workflowId } = await open();
-  const erased = (await world.run('eraseEntity', workflowId, input(id))) as Erased;
-  return { erased, state: await getErasure(world.db, project, id) };
+  const opened = await places.open();
+  const erased = (await places.run(opened)) as Erased;
+  return { erased, state: await getErasure(world.db, project, opened.id) };
 }
 /** How many rows of the key lie in files of the project, whether anything names the file or not. */
 async function rowsOnDisk(): Promise<number> {
@@ -85,22 +67,12 @@ const dataset = (more: object = {}) =>
   }); // prettier-ignore
 const build = (spec = dataset()) =>
   world.run('buildDataset', workflowIds.dataset(project, spec.name), { project, spec, principal: 'ann' });
-const push = (id: string, place: string) =>
-  pushRows(
-    world.db,
-    {
-      ...{ project, view: 'place_day', to: 'online_and_offline', id },
-      rows: [{ place, event_time: dayOf(5), mean: 1.5, events: 3 }],
-    },
-    anonymous,
-  );
-
 test('every row of the key leaves every file, snapshot and store, and the certificate says what was where', async () => {
-  await change('CASE WHEN i = 510 THEN amount + 1 ELSE amount END');
-  await materialize();
+  await places.change('CASE WHEN i = 510 THEN amount + 1 ELSE amount END');
+  await places.materialize();
   await world.run('compactTable', `compact/${project}`, { project, schema: 'features', name: 'place_day', revision: 1, principal: 'ann' }); // prettier-ignore
-  await push('one', gone);
-  await push('two', 'place-2');
+  await places.push(gone, 5);
+  await places.push('place-2', 5);
   const label = { label: true, knownAt: dayOf(3) };
   await putLabels(world.db, project, { model: 'risk' }, [{ key: { place: gone }, ...label }, { key: { place: 'place-2' }, ...label }], anonymous); // prettier-ignore
   const before = await tables(world.db).resolve(project, 'features', 'place_day');
@@ -151,23 +123,22 @@ test('every row of the key leaves every file, snapshot and store, and the certif
 
 test('what was erased does not come back by materialization or pushes, and others do', async () => {
   await erase();
-  await change('amount + 1');
-  const made = await materialize();
+  await places.change('amount + 1');
+  const made = await places.materialize();
   expect(made.committed).toBe(days);
   expect(await rowsOnDisk()).toBe(0);
   expect((await tables(world.db).resolve(project, 'features', 'place_day')).rows).toBe(3 * (days - 1));
-  expect(await push('one', gone)).toMatchObject({ rows: 0 });
-  expect(await push('two', 'place-2')).toMatchObject({ rows: 1 });
+  expect(await places.push(gone, 5)).toMatchObject({ rows: 0 });
+  expect(await places.push('place-2', 5)).toMatchObject({ rows: 1 });
   expect(await world.db.query(`SELECT key FROM pushed_rows WHERE project = $1`, [project])).toEqual([
     { key: '["place-2"]' },
   ]);
 });
 
 test('rows that were computed before an erasure and would be committed after it are refused, and computed again without the key', async () => {
-  await change('amount + 1');
-  const running = materialize();
-  const { id, workflowId } = await open();
-  await Promise.all([running, world.run('eraseEntity', workflowId, input(id))]);
+  await places.change('amount + 1');
+  const running = places.materialize();
+  await Promise.all([running, places.run(await places.open())]);
   expect(await rowsOnDisk()).toBe(0);
 });
 
@@ -195,9 +166,9 @@ test('training sets that held rows of the key, or pin a snapshot that did, are m
 });
 
 test('asking twice while it is open is one erasure, asking again afterwards finds nothing left', async () => {
-  const [one, two] = [await open(), await open()];
+  const [one, two] = [await places.open(), await places.open()];
   expect(two).toEqual(one);
-  await world.run('eraseEntity', one.workflowId, input(one.id));
+  await places.run(one);
   const { state } = await erase();
   expect(state.id).not.toBe(one.id);
   expect(state.certificate?.certificate).toMatchObject({ tables: [], trainingSets: [], keyDigest: one.keyDigest });
@@ -211,8 +182,8 @@ test('a worker that is killed between writing and swapping a file loses nothing,
     ...world,
     environment: { ...world.environment, EIDER_FAILPOINTS: 'erase.rewritten=exit:4' },
   });
-  const { id, workflowId } = await open();
-  const handle = await world.start('eraseEntity', workflowId, input(id));
+  const { id, workflowId } = await places.open();
+  const handle = await world.start('eraseEntity', workflowId, { project, erasure: id, principal: 'ann' });
   await dying.gone();
   const before = await rowsOnDisk();
   expect(before).toBeGreaterThan(0);

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { DomainError } from '../../../domain/errors.js';
-import type { Erased } from '../../../domain/snapshots.js';
+import type { Erased, ErasureRow } from '../../../domain/snapshots.js';
 import { answerStarted, apiCommand, waitOption, withSession, type Started } from '../api-command.js';
 import { figure } from '../table.js';
 
@@ -9,8 +9,13 @@ interface Erase {
   readonly wait?: boolean;
 }
 
-/** The command that erases an entity's key. */
+/** The commands that erase an entity's key, and that give an erasure up. */
 export function registerErasure(program: Command): void {
+  registerErase(program);
+  registerAbandon(program);
+}
+
+function registerErase(program: Command): void {
   apiCommand(program, {
     usage: 'erase <entity> <key...>',
     description: 'erase a key of an entity everywhere, keep it out from then on, and certify it',
@@ -32,6 +37,24 @@ export function registerErasure(program: Command): void {
         );
       }),
     );
+}
+
+/** What an erasure that nobody can do leaves open. */
+function registerAbandon(program: Command): void {
+  apiCommand(program, {
+    usage: 'abandon <erasure>',
+    description: 'end an open erasure that took no row of anything, and let its key in again',
+    example: 'eider abandon 6f1c2a34-0f0e-4c5b-9d3a-2b1f6a7c8d90',
+  }).action(
+    withSession<object>(async ({ api, answer }, _, id = '') => {
+      const ended = await api.post<ErasureRow>(`/erasures/${encodeURIComponent(id)}/abandon`, {});
+      answer(
+        ended,
+        () =>
+          `Erasure ${ended.id} is abandoned. Nothing was erased: all rows of the key are where they were. Windows that were computed without it meanwhile are computed anew when they are materialized next.\n`,
+      );
+    }),
+  );
 }
 
 /** `column=value`, once a key column; everything after the first = belongs to the value. */
