@@ -1,13 +1,10 @@
-import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Problem } from '../../apps/api/problem.js';
-import { createApi } from '../../apps/api/server.js';
-import { Temporal } from '../../apps/api/temporal.js';
-import { createLogger } from '../../apps/log.js';
 import type { Database } from '../../store/db.js';
 import { withDatabase } from '../support/database.js';
+import { serveApi, type ServedApi } from '../support/served-api.js';
 import { withTemporal, type TestTemporal } from '../support/temporal.js';
 
 export interface Answer<Body> {
@@ -17,12 +14,9 @@ export interface Answer<Body> {
   readonly text: string;
 }
 
-export interface TestApi {
-  readonly app: NestFastifyApplication;
-  readonly url: string;
+export interface TestApi extends Omit<ServedApi, 'close'> {
   readonly db: Database;
   readonly databaseUrl: string;
-  readonly temporal: Temporal;
   readonly server: TestTemporal;
   /** Holds `data`, which sources may lie in, and `artifacts`. */
   readonly home: string;
@@ -43,18 +37,8 @@ export async function withApi(overrides: { address?: string } = {}): Promise<Tes
   const [{ db, url: databaseUrl, close: closeDatabase }, server] = await Promise.all([withDatabase(), withTemporal()]);
   const home = await realpath(await mkdtemp(join(tmpdir(), 'eider-api-')));
   const logged: string[] = [];
-  const temporal = new Temporal({ ...server, address: overrides.address ?? server.address, taskQueue: 'eider' });
-  const log = createLogger('api', 'debug', (line) => logged.push(line));
-  const settings = {
-    roots: [join(home, 'data')],
-    artifacts: join(home, 'artifacts'),
-    lake: join(home, 'lake'),
-    retention: '30d',
-  };
-  const app = await createApi({ db, temporal, settings, log });
-
-  await app.listen(0, '127.0.0.1');
-  const url = await app.getUrl();
+  const over = { db, home, temporal: { ...server, ...overrides } };
+  const { app, url, temporal, close } = await serveApi(over, (line) => logged.push(line));
 
   async function call<Body>(method: string, path: string, payload?: unknown, headers: Record<string, string> = {}) {
     const answer = await fetch(`${url}${path}`, {
@@ -75,8 +59,8 @@ export async function withApi(overrides: { address?: string } = {}): Promise<Tes
       return answer.body;
     },
     async close() {
-      await app.close();
-      await Promise.all([temporal.close(), closeDatabase(), rm(home, { recursive: true, force: true })]);
+      await close();
+      await Promise.all([closeDatabase(), rm(home, { recursive: true, force: true })]);
     },
   };
 }

@@ -1,19 +1,16 @@
-import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Dictionary, Float64, Int32, Int64, makeVector, RecordBatchFileWriter, Table, tableFromArrays, tableToIPC, TimestampMicrosecond, TimestampNanosecond, Utf8, vectorFromArray } from 'apache-arrow'; // prettier-ignore
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createApi } from '../../apps/api/server.js';
-import { Temporal } from '../../apps/api/temporal.js';
 import { projectRoot } from '../../apps/config.js';
-import { createLogger } from '../../apps/log.js';
 import type { TakenSpine } from '../../domain/datasets.js';
 import { arrowTypes } from '../../domain/spines.js';
 import { tables } from '../../store/tables.js';
 import { defaultProject as project, type Sha256 } from '../../domain/ids.js';
 import { spineTable } from '../../domain/spines.js';
 import { eider, type Ended } from '../cli/eider.js';
+import { serveApi, type ServedApi } from '../support/served-api.js';
 import { withWorld, type World } from '../support/world.js';
 
 /** What docs/datasets.md shows, as people run it: the command line, over REST, with the worker's real steps. */
@@ -23,23 +20,14 @@ const blocks = (language: string) =>
   [...page.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(([, text = '']) => text);
 
 let world: World;
-let app: NestFastifyApplication;
-let temporal: Temporal;
+let api: ServedApi;
 let url: string;
 let run: (...args: string[]) => Promise<Ended>;
 
 beforeAll(async () => {
   world = await withWorld();
-  temporal = new Temporal({ ...world.temporal, taskQueue: 'eider' });
-  const [roots, artifacts, lake] = [
-    [join(world.home, 'data')],
-    join(world.home, 'artifacts'),
-    join(world.home, 'lake'),
-  ];
-  const settings = { roots, artifacts, lake, retention: '30d' };
-  app = await createApi({ db: world.db, temporal, settings, log: createLogger('api', 'error', () => undefined) });
-  await app.listen(0, '127.0.0.1');
-  url = await app.getUrl();
+  api = await serveApi(world);
+  url = api.url;
   run = eider(url);
   await write('prices.csv', blocks('csv')[0] ?? '');
   await write('resources.yaml', blocks('yaml')[0] ?? '');
@@ -48,8 +36,7 @@ beforeAll(async () => {
   await done('materialize', 'price', '--start', '2001-01-01', '--end', '2001-01-04', '--wait');
 }, 120_000);
 afterAll(async () => {
-  await app.close();
-  await temporal.close();
+  await api.close();
   await world.close();
 });
 

@@ -1,18 +1,15 @@
-import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { createApi } from '../../apps/api/server.js';
-import { Temporal } from '../../apps/api/temporal.js';
 import { projectRoot } from '../../apps/config.js';
-import { createLogger } from '../../apps/log.js';
 import { workflowIds, defaultProject as project } from '../../domain/ids.js';
 import { instant } from '../../domain/instants.js';
 import { Resource } from '../../domain/resources.js';
 import { until } from '../../programs/waiting.js';
 import { liveGeneration } from '../../store/online.js';
 import { eider } from '../cli/eider.js';
+import { serveApi, type ServedApi } from '../support/served-api.js';
 import { withWorld, type World } from '../support/world.js';
 
 /** docs/online.md, played against the API with a real worker; and the commands. */
@@ -21,8 +18,7 @@ const page = readFileSync(join(projectRoot, 'docs', 'online.md'), 'utf8');
 const blocks = [...page.matchAll(/```(\w+)\n([\s\S]*?)```/g)].map(([, kind, text]) => ({ kind, text: text ?? '' }));
 
 let world: World;
-let app: NestFastifyApplication;
-let temporal: Temporal;
+let api: ServedApi;
 let url: string;
 let command: ReturnType<typeof eider>;
 
@@ -38,16 +34,12 @@ beforeAll(async () => {
     ].map((one) => Resource.parse(one)),
   );
   await materialize(1);
-  temporal = new Temporal({ ...world.temporal, taskQueue: 'eider' });
-  const settings = { roots: [join(world.home, 'data')], artifacts: join(world.home, 'artifacts'), lake: join(world.home, 'lake'), retention: '30d' }; // prettier-ignore
-  app = await createApi({ db: world.db, temporal, settings, log: createLogger('api', 'error', () => undefined) });
-  await app.listen(0, '127.0.0.1');
-  url = await app.getUrl();
+  api = await serveApi(world);
+  url = api.url;
   command = eider(url);
 }, 120_000);
 afterAll(async () => {
-  await app.close();
-  await temporal.close();
+  await api.close();
   await world.close();
 });
 

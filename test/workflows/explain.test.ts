@@ -1,18 +1,15 @@
-import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import { createApi } from '../../apps/api/server.js';
-import { Temporal } from '../../apps/api/temporal.js';
 import { projectRoot } from '../../apps/config.js';
-import { createLogger } from '../../apps/log.js';
 import type { ExplainInput, Explanation } from '../../domain/explanation.js';
 import { defaultProject as project, workflowIds } from '../../domain/ids.js';
 import { instant } from '../../domain/instants.js';
 import { Resource } from '../../domain/resources.js';
 import { pushRows } from '../../store/pushes.js';
 import { eider, type Ended } from '../cli/eider.js';
+import { serveApi, type ServedApi } from '../support/served-api.js';
 import { withWorld, type World } from '../support/world.js';
 
 /** The example of docs/explain.md, by the workflow, over REST and on the command line. */
@@ -22,8 +19,7 @@ const blocks = (language: string) =>
   [...page.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(([, block = '']) => block);
 
 let world: World;
-let app: NestFastifyApplication;
-let temporal: Temporal;
+let api: ServedApi;
 let run: (...args: string[]) => Promise<Ended>;
 let url: string;
 let file: string;
@@ -38,21 +34,12 @@ beforeAll(async () => {
     resources.map((one) => (one.kind === 'Source' ? { ...one, spec: { ...one.spec, path: file } } : one)),
   );
   await materialize();
-  temporal = new Temporal({ ...world.temporal, taskQueue: 'eider' });
-  const settings = {
-    roots: [join(world.home, 'data')],
-    artifacts: join(world.home, 'artifacts'),
-    lake: join(world.home, 'lake'),
-    retention: '30d',
-  };
-  app = await createApi({ db: world.db, temporal, settings, log: createLogger('api', 'error', () => undefined) });
-  await app.listen(0, '127.0.0.1');
-  url = await app.getUrl();
+  api = await serveApi(world);
+  url = api.url;
   run = eider(url);
 }, 120_000);
 afterAll(async () => {
-  await app.close();
-  await temporal.close();
+  await api.close();
   await world.close();
 });
 

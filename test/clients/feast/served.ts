@@ -2,13 +2,11 @@ import { once } from 'node:events';
 import { request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Temporal } from '../../../apps/api/temporal.js';
-import { createApi } from '../../../apps/api/server.js';
 import { loadConfig } from '../../../apps/config.js';
-import { createLogger } from '../../../apps/log.js';
 import { pythonEnvironment } from '../../../programs/python.js';
 import type { Launched } from '../../../programs/program.js';
 import { freePort, started } from '../../programs/started.js';
+import { serveApi } from '../../support/served-api.js';
 import { withWorld, type World } from '../../support/world.js';
 import { askProgram, type Asked } from '../asked.js';
 import { declareRides, project } from './rides.js';
@@ -43,7 +41,7 @@ export async function startServed(): Promise<Served> {
   const command = await pythonEnvironment({ cacheDir: cache, lockFile, name: 'feast', python });
   const world = await withWorld();
   await declareRides(world);
-  const { stopApi, root } = await startApi(world);
+  const { url: root, close: stopApi } = await serveApi(world);
   const url = `${root}/projects/${project}`;
   const feast = askProgram(command, [beside('./client.py'), world.home, url]);
   const servers: Launched[] = [];
@@ -63,22 +61,6 @@ export async function startServed(): Promise<Served> {
       await world.close();
     },
   };
-}
-
-async function startApi({ db, temporal: server, home }: World) {
-  const temporal = new Temporal({ ...server, taskQueue: 'eider' });
-  const log = createLogger('api', 'error', () => undefined);
-  const settings = {
-    roots: [join(home, 'data')],
-    artifacts: join(home, 'artifacts'),
-    lake: join(home, 'lake'),
-    retention: '30d',
-  };
-  const app = await createApi({ db, temporal, settings, log });
-  await app.listen(0, '127.0.0.1');
-  let stopped: Promise<void> | null = null;
-  const stopApi = () => (stopped ??= app.close().then(() => temporal.close()));
-  return { stopApi, root: await app.getUrl() };
 }
 
 const feastServer = (python: string, repository: string, port: number) => ({
