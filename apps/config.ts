@@ -53,6 +53,7 @@ export function loadConfig(environment: Environment = process.env, folder: strin
     python: values.EIDER_PYTHON,
     logLevel: values.EIDER_LOG_LEVEL,
     duckdb: { threads: values.EIDER_THREADS, memoryLimit: values.EIDER_MEMORY_LIMIT },
+    flightCacheBytes: values.EIDER_FLIGHT_CACHE,
     retention: values.EIDER_RETENTION,
     failpoints: failpointsOf(values.EIDER_FAILPOINTS, environment),
     instance: values.EIDER_INSTANCE ?? `${hostname()}-${process.pid}`,

@@ -26,6 +26,25 @@ const urlOf = (...schemes: string[]) =>
     error: `is not a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
   });
 
+const sizeUnits = {
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+  TIB: 2 ** 40,
+} as const;
+/** In bytes. */
+const size = z
+  .string()
+  .regex(/^(0|\d{1,6} ?[KMGT]i?B)$/i, 'is not a size such as 4GB or 512MiB, or 0')
+  .transform((value) => {
+    const unit = value.replace(/^[\d ]+/, '').toUpperCase() as keyof typeof sizeUnits;
+    return Number.parseInt(value, 10) * (sizeUnits[unit] ?? 1);
+  });
+
 const connections = z
   .string()
   .transform((value, context): unknown => {
@@ -205,6 +224,12 @@ export const settings = {
     defaultNote: 'the number of cores',
     description: 'The threads of one DuckDB.',
     example: '4',
+  }),
+  EIDER_FLIGHT_CACHE: setting({
+    schema: size,
+    default: '4GB',
+    description: 'What Flight may keep on disk of results as it sent them, to send them again. 0 keeps nothing.',
+    example: '20GB',
   }),
   EIDER_MEMORY_LIMIT: setting({
     schema: z

@@ -1,6 +1,7 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { DomainError } from '../../domain/errors.js';
 import type { TableReader } from '../../domain/tables.js';
+import type { EncodedCache } from '../../lake/encoded/cache.js';
 import type { Reader } from '../../lake/read/reader.js';
 import type { Batch } from '../../lake/read/stream.js';
 import type { Logger } from '../log.js';
@@ -12,6 +13,7 @@ import type { Readable } from './readable.js';
 export interface GetDeps {
   readonly tables: TableReader;
   readonly reader: Reader;
+  readonly encoded: EncodedCache;
   readonly log: Logger;
   readonly limits: FlightLimits;
 }
@@ -23,14 +25,18 @@ export interface FlightLimits {
 }
 
 /** All messages of what a ticket stands for, the schema first. */
-export async function* framesOf(
-  readable: Readable,
-  call: Call,
-  { reader }: Pick<GetDeps, 'reader'>,
+function framesOf(
+  { source }: Readable,
+  { signal, compression }: Call,
+  { reader, encoded }: Pick<GetDeps, 'reader' | 'encoded'>,
 ): AsyncGenerator<Batch, void, void> {
-  const { source } = readable;
-  if (source.type === 'plan') yield* reader.read(source.plan, { signal: call.signal, compression: call.compression });
-  else for (const frame of source.frames) yield { frame, release: () => undefined };
+  if (source.type === 'ready') return readyFrames(source.frames);
+  const read = () => reader.read(source.plan, { signal, compression });
+  return source.repeatable ? encoded.through(source.plan, compression, read) : read();
+}
+
+async function* readyFrames(frames: readonly Buffer[]): AsyncGenerator<Batch, void, void> {
+  for (const frame of frames) yield { frame, release: () => undefined };
 }
 
 /** Sends streams, up to a number at a time. */

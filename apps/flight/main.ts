@@ -21,6 +21,7 @@ try {
     protoFolder: join(config.projectRoot, 'proto'),
     tables: tables(db),
     log,
+    encoded: { folder: join(config.home, 'flight-cache'), bytesMax: config.flightCacheBytes },
     reader: { threads: config.duckdb.threads ?? availableParallelism(), memoryLimit: config.duckdb.memoryLimit },
   });
   onShutdown(

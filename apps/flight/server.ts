@@ -1,6 +1,7 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { DomainError } from '../../domain/errors.js';
 import type { TableReader } from '../../domain/tables.js';
+import { openEncodedCache } from '../../lake/encoded/cache.js';
 import { createReader, workersDefault, type ReaderOptions } from '../../lake/read/reader.js';
 import type { Logger } from '../log.js';
 import { flightService } from './protocol.js';
@@ -23,6 +24,8 @@ export interface FlightSettings {
   readonly reader?: Partial<Omit<ReaderOptions, 'lakeRoot'>>;
   readonly limits?: Partial<FlightLimits>;
   readonly ticketLifetimeMs?: number;
+  /** Where results are kept as they were sent, and how many bytes; absent: nothing is kept. */
+  readonly encoded?: { readonly folder: string; readonly bytesMax: number };
 }
 
 export interface FlightServer {
@@ -34,6 +37,8 @@ export interface FlightServer {
   stop(drainMs?: number): Promise<void>;
 }
 
+/** An erasure is done here, too, when this time has passed. */
+const sweepEveryMs = 60_000;
 const limitsDefault: FlightLimits = { streamsMax: 32, idleMs: 300_000 };
 const drainMsDefault = 8_000;
 /** For a client to take the status of a stream that was cut. */
@@ -59,11 +64,18 @@ export async function startFlight(settings: FlightSettings): Promise<FlightServe
   const reader = await createReader({ ...readerDefaults, ...settings.reader, lakeRoot });
   const limits = { ...limitsDefault, ...settings.limits };
   const features: FlightFeature[] = [{ readables: [tablesKind({ tables, lakeRoot })] }];
+  const encoded = await openEncodedCache({
+    ...(settings.encoded ?? { folder: '', bytesMax: 0 }),
+    warn: (message, data) => log.warn(message, data),
+  });
+  const sweeping = setInterval(() => {
+    encoded.sweep().catch((error: unknown) => log.warn('encoded results were not swept', { error }));
+  }, sweepEveryMs).unref();
   const stopping = new AbortController();
   const server = new Server(serverOptions);
   server.addService(
     flightService(settings.protoFolder),
-    flightHandlers({ tables, reader, tickets, log, lakeRoot, limits, features, stopping: stopping.signal }),
+    flightHandlers({ tables, reader, encoded, tickets, log, lakeRoot, limits, features, stopping: stopping.signal }),
   );
   const port = await bind(server, host, settings.port).catch(async (error: unknown) => {
     await reader.close();
@@ -74,6 +86,7 @@ export async function startFlight(settings: FlightSettings): Promise<FlightServe
     port,
     activeStreams: reader.activeStreams,
     async stop(drainMs = drainMsDefault) {
+      clearInterval(sweeping);
       await drain(server, drainMs, stopping);
       await reader.close();
     },

@@ -8,6 +8,7 @@ import {
 } from '@grpc/grpc-js';
 import { DomainError } from '../../domain/errors.js';
 import type { TableReader } from '../../domain/tables.js';
+import type { EncodedCache } from '../../lake/encoded/cache.js';
 import type { Reader } from '../../lake/read/reader.js';
 import type { Logger } from '../log.js';
 import { projectKey, type Call } from './call.js';
@@ -25,6 +26,7 @@ import type { Tickets } from './ticket.js';
 export interface FlightDeps {
   readonly tables: TableReader;
   readonly reader: Reader;
+  readonly encoded: EncodedCache;
   readonly tickets: Tickets;
   readonly log: Logger;
   /** Object keys are relative to this folder. */
