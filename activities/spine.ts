@@ -7,13 +7,15 @@ import type { PinnedView } from '../domain/point-in-time.js';
 import { spineLimits } from '../domain/spines.js';
 import { splitColumn } from '../domain/splits.js';
 import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
+import { rangeOfRows } from '../lake/coverage.js';
+import { withService, type Selection, type ViewPin } from '../lake/joins.js';
 import { pointInTimeJoin, type JoinView } from '../lake/point-in-time.js';
 import { requireFit } from '../lake/spine-fit.js';
 import { describe, whileUnchanged, type PinnedSource as SourceInOneState, type Source } from '../lake/sources/index.js';
-import { rangeOfRows } from './coverage.js';
+import { joinCatalogue } from '../store/joins.js';
 import type { Dependencies } from './dependencies.js';
 import { leaveOutErased } from './erased-rows.js';
-import { resolveJoins, withService, type ResolvedJoins, type ViewPin } from './joins.js';
+import { resolveJoins } from './joins.js';
 import { withLabels } from './labels.js';
 import { readSpine } from './spine-rows.js';
 
@@ -69,51 +71,44 @@ export async function joinSpine(
 ): Promise<JoinedSpine> {
   const read = await readSpine(dependencies, session, project, spec, pins);
   await numberRows(session, read.relation, spec);
-  const { joins } = await withService(dependencies, project, spec);
-  await leaveOutErased(dependencies.db, session, project, spineTable, joins);
+  const selection = await withService(joinCatalogue(dependencies.db), project, spec);
+  await leaveOutErased(dependencies.db, session, project, spineTable, selection.joins);
   const labelled = await withLabels(dependencies, session, project, spec, spineTable, pins?.labels);
-  return joinFeatures(dependencies, session, project, spec, { ...read, ...labelled }, pins);
+  return joinFeatures(dependencies, session, project, { ...spec, ...selection }, { ...read, ...labelled }, pins);
 }
+
+/** What rows are joined with; the features and joins of a service are among these. */
+type Joining = Pick<DatasetSpec, 'eventTime' | 'mode' | 'naming' | 'asOf' | 'systemTime' | 'split'> & Selection;
 
 /** Rows that are there already, in a relation with the column `rowNumber`, with their features. */
 export async function joinFeatures(
   dependencies: SpineDependencies,
   session: Session,
   project: ProjectName,
-  { eventTime, service, mode, naming, asOf, ...spec }: DatasetSpec,
+  { features: asked, joins, eventTime, mode, naming, asOf, systemTime, split }: Joining,
   { relation: rows, ...read }: Pick<JoinedSpine, 'relation' | 'sources' | 'tables' | 'labels'>,
   pins?: Pick<Pins, 'views'>,
 ): Promise<JoinedSpine> {
   const range = await rangeOfRows(session, rows, eventTime);
-  const selection = {
-    features: spec.features,
-    joins: spec.joins,
-    naming,
-    ...(service === undefined ? {} : { service }),
-  };
+  const selection = { features: asked, joins, naming };
   const joined = await resolveJoins(dependencies, session, project, selection, {
-    ...{ mode, range },
+    ...{ mode, range, systemTime },
     ...(pins ? { pins: pinsOf(pins.views) } : {}),
   });
   const late = asOf !== undefined && ((range !== null && range.end > asOf) || mode !== 'known_at');
   const views = late ? joined.views.map((view) => knownBy(view, asOf)) : joined.views;
   const spine = (await describe(session, rows)).filter(({ name }) => name !== rowNumber);
   const features = joined.columns.map(({ column }) => column);
-  requireDistinct([...spine.map(({ name }) => name), ...features, ...(spec.split ? [splitColumn] : [])]);
+  requireDistinct([...spine.map(({ name }) => name), ...features, ...(split ? [splitColumn] : [])]);
   requireFit(spine, eventTime, views);
   const numbered = pointInTimeJoin(rows, eventTime, views);
   const columns = (await describe(session, numbered)).filter(({ name }) => name !== rowNumber);
   return {
     ...{ ...read, numbered, columns, spine, range, views: joined.pinned },
     relation: `(SELECT * EXCLUDE (${quoteName(rowNumber)}) FROM ${numbered})`,
-    ...selected(joined),
+    ...{ features: joined.columns.map(({ feature }) => feature), joins },
   };
 }
-
-const selected = ({ columns, joins }: ResolvedJoins): Pick<JoinedSpine, 'features' | 'joins'> => ({
-  features: columns.map(({ feature }) => feature),
-  joins,
-});
 
 const pinsOf = (views: readonly PinnedView[]): Record<string, ViewPin> =>
   Object.fromEntries(views.map(({ view, ...pin }) => [view, pin]));

@@ -6,18 +6,12 @@ import type { Writable } from 'node:stream';
 import type { OnlineShape } from '../domain/online.js';
 import type { PinnedTable } from '../domain/tables.js';
 import type { Session } from '../lake/duckdb.js';
+import type { StagedView } from '../lake/joins.js';
 import { readTexts, typedColumns } from '../lake/online.js';
 import { overlay, snapshotRelation } from '../lake/pushes.js';
 import { onlineView } from '../store/online.js';
 import { copyPushedNow, countPushed } from '../store/staged-rows.js';
 import type { Dependencies } from './dependencies.js';
-
-/** A view at one snapshot with the rows that were pushed to it and are in none of its files yet. */
-export interface StagedView {
-  readonly relation: string;
-  /** The last pushed row that can be in it; null: nothing but the snapshot. */
-  readonly sequence: number | null;
-}
 
 /**
  * What a join reads of a view: the files of the snapshot, above them what was pushed up to the sequence number. Such rows

@@ -1,13 +1,15 @@
 import { mkdir } from 'node:fs/promises';
 import { join as joinPath } from 'node:path';
-import { resolveJoins, type JoinOptions, type Selection } from '../../activities/joins.js';
+import { resolveJoins } from '../../activities/joins.js';
 import type { Window } from '../../domain/features.js';
 import { anonymous } from '../../domain/principal.js';
 import { Resource } from '../../domain/resources.js';
 import { writeWindow } from '../../lake/snapshots.js';
+import { withService, type JoinOptions, type Selection } from '../../lake/joins.js';
 import { localObjects, type Objects } from '../../lake/objects.js';
 import { pointInTimeJoin } from '../../lake/point-in-time.js';
 import { requireFit } from '../../lake/spine-fit.js';
+import { joinCatalogue } from '../../store/joins.js';
 import { applyResources } from '../../store/resources.js';
 import { commitWindow } from '../../store/snapshots.js';
 import { day, project } from '../store/samples.js';
@@ -79,10 +81,11 @@ const spineColumns = [
 ];
 
 /** Resolves, and joins with one row of noon, when what the market shows is known. */
-function resolve(selection: Partial<Selection>, options: Partial<JoinOptions> = {}) {
+function resolve(selection: Partial<Selection> & { readonly service?: string }, options: Partial<JoinOptions> = {}) {
   return lake.in(async (session) => {
     const dependencies = { db: database.db, lake: objects, scratch: lake.folder };
-    const all = { features: [], joins: [], ...selection };
+    const asked = { features: [], joins: [], ...selection };
+    const all = { ...asked, ...(await withService(joinCatalogue(database.db), project, asked)) };
     const resolved = await resolveJoins(dependencies, session, project, all, { range: rangeOf(1), ...options });
     requireFit(spineColumns, 'asked', resolved.views);
     const spine = `(SELECT 'north' AS shop, 'nowhere' AS to_shop, TIMESTAMP '${day(1).slice(0, 10)} 12:00' AS asked)`;
@@ -189,7 +192,7 @@ test('a pinned state is read again, and so is the one of an instant, whatever wa
   await commit('price', 1, 'shop', 8);
   expect((await resolve({ features })).row).toEqual({ price__value: 8 });
   expect((await resolve({ features }, { pins })).row).toEqual({ price__value: 7 });
-  const before = await resolve({ features }, { committedBy: then?.at });
+  const before = await resolve({ features }, { systemTime: then?.at });
   expect([before.row, before.pinned]).toEqual([{ price__value: 7 }, pinned]);
-  await expect(resolve({ features }, { committedBy: day(1) })).rejects.toMatchObject({ code: 'snapshot_unknown' });
+  await expect(resolve({ features }, { systemTime: day(1) })).rejects.toMatchObject({ code: 'snapshot_unknown' });
 });

@@ -3,7 +3,7 @@ import { windowsIn, type Window } from '../domain/features.js';
 import { shortInstant, type Instant } from '../domain/ids.js';
 import { durationMicros, fromMicros, later, plusMicros } from '../domain/instants.js';
 import type { Revision } from '../domain/resources.js';
-import { quoteName, type Session } from '../lake/duckdb.js';
+import { quoteName, type Session } from './duckdb.js';
 
 /** More ranges than this make a sentence that nobody reads. */
 const namedMax = 3;
