@@ -1,8 +1,11 @@
+import type { Instant } from '../../domain/ids.js';
 import type { Join } from '../../domain/names.js';
-import type { OnlineAnswer, OnlineColumn, OnlineValue } from '../../domain/online.js';
+import type { OnlineValue } from '../../domain/online.js';
 import { mistake } from './feast-errors.js';
 import { partsOf, viewOf, type Declared, type Selection } from './feast-registry.js';
-import { feastJson, feastTime, fromFeast } from './feast-values.js';
+import { feastJson, feastTime, feastWriter, fromFeast } from './feast-values.js';
+import { answerBytesOf, statusesOf, writeValues, type OnlineRead } from './online-answer.js';
+import { JsonBytes, SharedBytes } from './online-bytes.js';
 
 /** A column of the request that the answer begins with, in our values. */
 export interface KeyColumn {
@@ -72,36 +75,35 @@ interface Shown {
 }
 
 /** Feast's answer as JSON: one entry a column, arrays over the entities; first the join keys, as if of 1970, then the features. */
-export function answerText(keys: readonly KeyColumn[], answer: OnlineAnswer, shown: Shown): string {
-  const arrays = new Map<readonly unknown[], string>();
-  /** Columns of one view share their statuses and times: their text is made once. */
-  const once = <Item>(items: readonly Item[], text: (item: Item) => string): string => {
-    const known = arrays.get(items);
-    if (known !== undefined) return known;
-    const made = `[${items.map(text).join(',')}]`;
-    arrays.set(items, made);
-    return made;
-  };
-  const column = ({ type, values, statuses, eventTimes }: Omit<OnlineColumn, 'ref'>) =>
-    `{"values":[${values.map((value) => feastJson(type, value)).join(',')}],"statuses":${once(statuses, quoted)},"event_timestamps":${once(eventTimes, feastTime)}}`;
-  const present = (keys[0]?.values ?? []).map(() => 'PRESENT' as const);
-  const never = present.map(() => null);
-  const results = [
-    ...keys.map(({ type, values }) => column({ type, values, statuses: present, eventTimes: never })),
-    ...answer.columns.map(column),
-  ];
-  const names = answer.columns.map(({ ref }) =>
-    shown.full_feature_names ? ref.replace(':', '__') : partsOf(ref).feature,
-  );
+export function answerBytes(keys: readonly KeyColumn[], { columns, generations }: OnlineRead, shown: Shown): Buffer {
+  const json = new JsonBytes(answerBytesOf(columns));
+  const shared = new SharedBytes();
+  json.text('{"results":[');
+  json.text(keys.map(keyText).join(','));
+  columns.forEach((column, at) => {
+    const { view } = column;
+    json.text(at + keys.length > 0 ? ',{"values":[' : '{"values":[');
+    writeValues(json, column, feastWriter(column.type));
+    const statuses = statusesOf(column);
+    json.text('],"statuses":').all(shared.of(statuses, () => arrayText(statuses, quoted)));
+    json.text(',"event_timestamps":').all(shared.of(view, () => arrayText(view.entities, timeOf)));
+    json.text('}');
+  });
+  const names = columns.map(({ ref }) => (shown.full_feature_names ? ref.replace(':', '__') : partsOf(ref).feature));
   const metadata = {
     feature_names: [...keys.map(({ name }) => name), ...names],
-    ...(shown.include_feature_view_version_metadata ? { feature_view_metadata: versionsOf(answer) } : {}),
+    ...(shown.include_feature_view_version_metadata ? { feature_view_metadata: versionsOf(generations) } : {}),
   };
-  return `{"results":[${results.join(',')}],"metadata":${JSON.stringify(metadata)}}`;
+  return json.text(`],"metadata":${JSON.stringify(metadata)}}`).bytes();
 }
 
+const keyText = ({ type, values }: KeyColumn): string =>
+  `{"values":${arrayText(values, (value) => feastJson(type, value))},"statuses":${arrayText(values, () => '"PRESENT"')},"event_timestamps":${arrayText(values, () => feastTime(null))}}`;
+const arrayText = <Item>(items: readonly Item[], text: (item: Item) => string): string =>
+  `[${items.map(text).join(',')}]`;
+const timeOf = ({ eventTime }: { readonly eventTime: Instant | null }): string => feastTime(eventTime);
 const quoted = (text: string): string => `"${text}"`;
 
 /** Which revision of each view was read, where Feast has the number of its version. */
-const versionsOf = ({ generations }: OnlineAnswer) =>
+const versionsOf = (generations: OnlineRead['generations']) =>
   generations.map(({ view, revision }) => ({ name: view, version: revision }));

@@ -2,6 +2,7 @@ import type { Instant } from '../../domain/ids.js';
 import { fromMicros, toMicros } from '../../domain/instants.js';
 import type { OnlineValue } from '../../domain/online.js';
 import { mistake } from './feast-errors.js';
+import type { JsonBytes } from './online-bytes.js';
 
 /** What Feast's clients write for a value and what they read, by DuckDB's type of the column; between them is ours. */
 
@@ -44,6 +45,35 @@ export function feastJson(type: string, value: OnlineValue): string {
   return (type === 'DOUBLE' || type === 'FLOAT') && typeof value === 'number'
     ? floatJson(value)
     : JSON.stringify(value);
+}
+
+/** Writes a value of the online store, which is JSON already, as `feastJson` has it. */
+export function feastWriter(type: string): (json: JsonBytes, bytes: Buffer, start: number, end: number) => void {
+  if (isTime(type))
+    return (json, bytes, start, end) =>
+      json.text(feastJson(type, JSON.parse(bytes.toString('latin1', start, end)) as OnlineValue));
+  if (wholeTypes.has(type))
+    return (json, bytes, start, end) =>
+      bytes[start] === quote ? json.copy(bytes, start + 1, end - 1) : json.copy(bytes, start, end);
+  if (type !== 'DOUBLE' && type !== 'FLOAT') return (json, bytes, start, end) => json.copy(bytes, start, end);
+  return (json, bytes, start, end) => {
+    json.copy(bytes, start, end);
+    if (isWhole(bytes, start, end)) json.all(pointZero);
+  };
+}
+
+const quote = 0x22;
+const pointZero = Buffer.from('.0');
+
+/** A number of digits alone. */
+function isWhole(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = end - 1; at > start; at--) {
+    const byte = bytes[at] as number;
+    if (byte < 0x30 || byte > 0x39) return false;
+  }
+  // A minus sign.
+  const first = bytes[start] as number;
+  return first === 0x2d || (first >= 0x30 && first <= 0x39);
 }
 
 /** As Python writes it: the client takes 5 for a whole number and 5.0 for a float. */

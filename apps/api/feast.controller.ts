@@ -11,7 +11,7 @@ import type { Revision } from '../../domain/resources.js';
 import type { Database } from '../../store/db.js';
 import { pushRows } from '../../store/pushes.js';
 import { requireProject } from '../../store/resources.js';
-import { answerText, keyColumns } from './feast-answers.js';
+import { answerBytes, keyColumns } from './feast-answers.js';
 import { feastErrors, mistake } from './feast-errors.js';
 import { FeastRegistry, selectionOf, type Declared } from './feast-registry.js';
 import { rowsOf, type DataFrame } from './feast-rows.js';
@@ -81,7 +81,7 @@ export class FeastController {
       // To Feast a view that nothing was written to holds no entity.
       unpublished: 'empty',
     });
-    return answerText(keys, answer, asked);
+    return answerBytes(keys, answer, asked);
   }
 
   @Post('push')

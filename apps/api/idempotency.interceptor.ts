@@ -46,7 +46,8 @@ export class IdempotencyInterceptor implements NestInterceptor {
     // A beat that is lost is not worth the request's failure: the next one comes in time.
     const timer = setInterval(() => void keepClaim(this.db, claim).catch(() => undefined), keepClaimEveryMs);
     try {
-      const response: unknown = await lastValueFrom(next.handle());
+      const answer: unknown = await lastValueFrom(next.handle());
+      const response = Buffer.isBuffer(answer) ? answer.toString() : answer;
       await recordAnswer(this.db, claim, { status: reply.statusCode, response });
       return of(response);
     } catch (error) {

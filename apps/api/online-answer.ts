@@ -1,10 +1,11 @@
 import { DomainError } from '../../domain/errors.js';
 import type { Instant } from '../../domain/ids.js';
 import { toMicros } from '../../domain/instants.js';
-import type { OnlineColumn, OnlineShape, OnlineStatus, OnlineValue } from '../../domain/online.js';
+import type { OnlineGeneration, OnlineShape, OnlineStatus, OnlineValue } from '../../domain/online.js';
 import { keyText, valueOf } from '../../domain/online-values.js';
 import type { JoinedView } from '../../domain/references.js';
 import type { OnlineRow } from '../../store/online.js';
+import { RowValues, type JsonBytes } from './online-bytes.js';
 
 type Entities = Readonly<Record<string, readonly OnlineValue[]>>;
 
@@ -68,49 +69,115 @@ export interface Asked {
   readonly expired: 'null' | 'value';
 }
 
-interface Found {
-  readonly eventTime: Instant;
-  readonly values: readonly OnlineValue[];
+/** One entity as an answer shows it. */
+interface Shown {
+  /** The place of its row among those that were read, -1 where nothing was found. */
+  readonly row: number;
+  readonly eventTime: Instant | null;
   readonly expired: boolean;
 }
 
-/** The view's columns of an answer. Columns whose statuses are alike share one array: the text of an answer is made of it once. */
-export function answerColumns(
+/** What was read of one view under one name, for every entity: its columns share rows, statuses and times. */
+export interface ReadView {
+  readonly entities: readonly Shown[];
+  readonly values: RowValues;
+  /** Of entities whose value is not NULL. */
+  readonly statuses: readonly OnlineStatus[];
+  readonly showsExpired: boolean;
+}
+
+/** A column of an answer before its values were written: they are still within the texts of their rows. */
+export interface ReadColumn {
+  /** As it was asked, `view:feature`. */
+  readonly ref: string;
+  /** DuckDB's name of the values' type. */
+  readonly type: string;
+  /** The value's place in a row. */
+  readonly place: number;
+  readonly view: ReadView;
+}
+
+export interface OnlineRead {
+  readonly columns: readonly ReadColumn[];
+  readonly generations: readonly OnlineGeneration[];
+}
+
+/** The rows of a view that were read, whatever it is joined as. */
+export interface StoredRows {
+  readonly rows: readonly OnlineRow[];
+  readonly values: RowValues;
+}
+
+export const storedRows = (rows: readonly OnlineRow[], { features }: OnlineShape): StoredRows => ({
+  rows,
+  values: new RowValues(
+    rows.map((row) => row.features),
+    features.length,
+  ),
+});
+
+/** The view's columns of an answer. */
+export function readColumns(
   { name, view, features }: JoinedView,
   shape: OnlineShape,
   keys: readonly (string | null)[],
-  rows: readonly OnlineRow[],
+  { rows, values }: StoredRows,
   asked: Asked,
-): OnlineColumn[] {
-  const byKey = new Map(rows.map((row) => [row.key, found(row, shape, asked)]));
-  const entities = keys.map((key) => (key === null ? null : (byKey.get(key) ?? null)));
-  const eventTimes = entities.map((one) => one?.eventTime ?? null);
-  const plain = entities.map((one) => statusOf(one));
+): ReadColumn[] {
+  const byKey = new Map(rows.map((row, at) => [row.key, shown(row, at, shape, asked)]));
+  const entities = keys.map((key) => (key === null ? undefined : byKey.get(key)) ?? nowhere);
+  const read: ReadView = {
+    entities,
+    values,
+    statuses: entities.map(({ row, expired }) => (row < 0 ? 'NOT_FOUND' : expired ? 'OUTSIDE_MAX_AGE' : 'PRESENT')),
+    showsExpired: asked.expired === 'value',
+  };
   return features.map((feature) => {
-    const at = shape.features.findIndex((one) => one.name === feature);
-    const column = shape.features[at];
+    const place = shape.features.findIndex((one) => one.name === feature);
+    const column = shape.features[place];
     if (!column) throw unknownFeature(view, feature, shape);
-    const values = entities.map((one) => (one === null ? null : (one.values[at] as OnlineValue)));
-    const hasNulls = entities.some((one, row) => one !== null && !one.expired && values[row] === null);
-    const statuses = hasNulls ? entities.map((one, row) => statusOf(one, values[row])) : plain;
-    const shown =
-      asked.expired === 'value' ? values : values.map((value, row) => (entities[row]?.expired ? null : value));
-    return { ref: `${name}:${feature}`, type: column.type, values: shown, statuses, eventTimes };
+    return { ref: `${name}:${feature}`, type: column.type, place, view: read };
   });
 }
 
-/** Null when the row could not be known at the instant that was asked for: it would have been another's answer. */
-function found(row: OnlineRow, { ttlMicros }: OnlineShape, { at, asOf }: Asked): Found | null {
-  if (asOf !== undefined && (row.eventTime > asOf || row.knownAt > asOf)) return null;
-  const expired = ttlMicros !== null && toMicros(at) - toMicros(row.eventTime) > ttlMicros;
-  return { eventTime: row.eventTime, values: JSON.parse(row.features) as OnlineValue[], expired };
+const nowhere: Shown = { row: -1, eventTime: null, expired: false };
+
+/** Nowhere when the row could not be known at the instant that was asked for: it would have been another's answer. */
+function shown(row: OnlineRow, at: number, { ttlMicros }: OnlineShape, { at: now, asOf }: Asked): Shown {
+  if (asOf !== undefined && (row.eventTime > asOf || row.knownAt > asOf)) return nowhere;
+  const expired = ttlMicros !== null && toMicros(now) - toMicros(row.eventTime) > ttlMicros;
+  return { row: at, eventTime: row.eventTime, expired };
 }
 
-function statusOf(one: Found | null, value?: OnlineValue): OnlineStatus {
-  if (one === null) return 'NOT_FOUND';
-  if (one.expired) return 'OUTSIDE_MAX_AGE';
-  return value === null ? 'NULL_VALUE' : 'PRESENT';
+/** The statuses of the column: those of its view, but for what is NULL. */
+export function statusesOf({ place, view: { entities, values, statuses } }: ReadColumn): readonly OnlineStatus[] {
+  const isNull = ({ row, expired }: Shown) => row >= 0 && !expired && values.isNull(row, place);
+  if (!entities.some(isNull)) return statuses;
+  return entities.map((one, at) => (isNull(one) ? 'NULL_VALUE' : (statuses[at] as OnlineStatus)));
 }
+
+/** Writes the column's values with commas between them; `write` puts down one that is there. */
+export function writeValues(
+  json: JsonBytes,
+  { place, view: { entities, values, showsExpired } }: ReadColumn,
+  write: (json: JsonBytes, bytes: Buffer, start: number, end: number) => void,
+): void {
+  const { bytes } = values;
+  let isFirst = true;
+  for (const { row, expired } of entities) {
+    if (!isFirst) json.byte(comma);
+    isFirst = false;
+    if (row < 0 || (expired && !showsExpired)) json.all(nullBytes);
+    else write(json, bytes, values.start(row, place), values.end(row, place));
+  }
+}
+
+/** About how many bytes an answer takes; it may take more. */
+export const answerBytesOf = (columns: readonly ReadColumn[]): number =>
+  Math.min(columns.length * (100 + (columns[0]?.view.entities.length ?? 0) * 64), 16 * 2 ** 20);
+
+const comma = 0x2c;
+const nullBytes = Buffer.from('null');
 
 function unknownFeature(view: string, feature: string, { features }: OnlineShape): DomainError {
   const known = features.map((one) => one.name);

@@ -3,13 +3,13 @@ import { DomainError } from '../../domain/errors.js';
 import type { Instant, ProjectName } from '../../domain/ids.js';
 import { fromMicros } from '../../domain/instants.js';
 import type { Join } from '../../domain/names.js';
-import type { OnlineAnswer, OnlineColumn, OnlineGeneration, OnlineValue } from '../../domain/online.js';
+import type { OnlineGeneration, OnlineValue } from '../../domain/online.js';
 import { joinedViews, type JoinedView } from '../../domain/references.js';
 import type { Database } from '../../store/db.js';
 import { liveGeneration, type Generation, type OnlineRow } from '../../store/online.js';
 import { shapeOf } from '../../store/online-shapes.js';
 import { getResource } from '../../store/resources.js';
-import { answerColumns, keysOf, lengthOf } from './online-answer.js';
+import { keysOf, lengthOf, readColumns, storedRows, type OnlineRead, type ReadColumn } from './online-answer.js';
 import { OnlineBatches } from './online-batches.js';
 import { DATABASE } from './tokens.js';
 
@@ -50,7 +50,7 @@ export class OnlineReader {
     this.batches = new OnlineBatches(db);
   }
 
-  async read(project: ProjectName, question: OnlineQuestion): Promise<OnlineAnswer> {
+  async read(project: ProjectName, question: OnlineQuestion): Promise<OnlineRead> {
     const { features, joins } = await this.selection(project, question);
     const count = lengthOf(question.entities);
     requireWithin('features', features.length, featuresMax);
@@ -61,7 +61,7 @@ export class OnlineReader {
     const columns = new Map(answers.flatMap((answer) => answer.columns.map((column) => [column.ref, column])));
     const generations = new Map(answers.map(({ generation }) => [generation.view, generation]));
     return {
-      columns: features.map((ref) => columns.get(ref) as OnlineColumn),
+      columns: features.map((ref) => columns.get(ref) as ReadColumn),
       generations: [...generations.values()],
     };
   }
@@ -73,7 +73,7 @@ export class OnlineReader {
     all: readonly JoinedView[],
     question: OnlineQuestion,
     count: number,
-  ): Promise<{ columns: OnlineColumn[]; generation: OnlineGeneration }> {
+  ): Promise<{ columns: ReadColumn[]; generation: OnlineGeneration }> {
     const joined = all.filter(({ view }) => view === name);
     for (let attempt = 1; ; attempt++) {
       const live = await this.live(project, name, question.unpublished ?? 'refuse');
@@ -85,8 +85,9 @@ export class OnlineReader {
       if (rows !== null) {
         const asked = { at: question.asOf ?? now(), asOf: question.asOf, expired: question.expired ?? 'null' } as const;
         const { view, revision, generation } = live;
+        const stored = storedRows(rows, live.shape);
         return {
-          columns: keyed.flatMap(({ one, keys }) => answerColumns(one, live.shape, keys, rows, asked)),
+          columns: keyed.flatMap(({ one, keys }) => readColumns(one, live.shape, keys, stored, asked)),
           generation: { view, revision, generation },
         };
       }

@@ -1,22 +1,28 @@
 import { DomainError } from '../../domain/errors.js';
-import type { OnlineAnswer, OnlineValue } from '../../domain/online.js';
+import type { OnlineValue } from '../../domain/online.js';
+import { answerBytesOf, statusesOf, writeValues, type OnlineRead } from './online-answer.js';
+import { JsonBytes, SharedBytes } from './online-bytes.js';
 
-/** The JSON of an answer. Arrays that columns share are written once: of 50 × 200 values that is a third of the time. */
-export function answerText({ columns, generations }: OnlineAnswer): string {
-  const texts = new Map<readonly unknown[], string>();
-  const shared = (array: readonly unknown[]): string => {
-    const known = texts.get(array);
-    if (known !== undefined) return known;
-    const text = JSON.stringify(array);
-    texts.set(array, text);
-    return text;
-  };
-  const parts = columns.map(
-    ({ ref, type, values, statuses, eventTimes }) =>
-      `{"ref":${JSON.stringify(ref)},"type":${JSON.stringify(type)},"values":${JSON.stringify(values)},"statuses":${shared(statuses)},"eventTimes":${shared(eventTimes)}}`,
-  );
-  return `{"columns":[${parts.join(',')}],"generations":${JSON.stringify(generations)}}`;
+/** The JSON of an answer, an `OnlineAnswer`. */
+export function answerBytes({ columns, generations }: OnlineRead): Buffer {
+  const json = new JsonBytes(answerBytesOf(columns));
+  const shared = new SharedBytes();
+  json.text('{"columns":[');
+  columns.forEach((column, at) => {
+    const { ref, type, view } = column;
+    json.text(`${at > 0 ? ',' : ''}{"ref":${JSON.stringify(ref)},"type":${JSON.stringify(type)},"values":[`);
+    writeValues(json, column, copyValue);
+    const statuses = statusesOf(column);
+    json.text('],"statuses":').all(shared.of(statuses, () => JSON.stringify(statuses)));
+    json.text(',"eventTimes":').all(shared.of(view, () => JSON.stringify(view.entities.map((one) => one.eventTime))));
+    json.byte(closingBrace);
+  });
+  return json.text(`],"generations":${JSON.stringify(generations)}}`).bytes();
 }
+
+const closingBrace = 0x7d;
+const copyValue = (json: JsonBytes, bytes: Buffer, start: number, end: number): void =>
+  void json.copy(bytes, start, end);
 
 /** Rows as columns; they must all have the same. */
 export function columnsOfRows(rows: readonly Readonly<Record<string, OnlineValue>>[]): Record<string, OnlineValue[]> {

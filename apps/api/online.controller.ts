@@ -15,7 +15,7 @@ import { getReport, listReports } from '../../store/online-reports.js';
 import { pushRows } from '../../store/pushes.js';
 import { getResource } from '../../store/resources.js';
 import { waitingPushes } from '../../store/staged-rows.js';
-import { answerText, columnsOfRows } from './online-text.js';
+import { answerBytes, columnsOfRows } from './online-text.js';
 import { featuresMax, OnlineReader } from './online-reader.js';
 import { limit, pageOf } from './paging.js';
 import { Caller } from './principal.js';
@@ -95,7 +95,7 @@ export class OnlineController {
     @Body({ schema: ReadBody }) { entities, rows, ...body }: ReadBody,
   ) {
     const asked = { ...body, entities: entities ?? columnsOfRows(rows ?? []) };
-    return answerText(await this.reader.read(project, asked));
+    return answerBytes(await this.reader.read(project, asked));
   }
 
   @Get(':view/online')

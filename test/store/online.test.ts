@@ -1,4 +1,4 @@
-import { OnlineReader } from '../../apps/api/online-reader.js';
+import { OnlineAnswers } from '../support/online-answers.js';
 import type { Instant, ProjectName } from '../../domain/ids.js';
 import { plusMicros } from '../../domain/instants.js';
 import { Join } from '../../domain/names.js';
@@ -6,19 +6,20 @@ import type { OnlineAnswer, PushedRow } from '../../domain/online.js';
 import { anonymous } from '../../domain/principal.js';
 import { Resource } from '../../domain/resources.js';
 import { applyResources } from '../../store/resources.js';
-import { dropRetired, rollBack } from '../../store/online-publish.js';
+import { dropRetired } from '../../store/online-drop.js';
+import { rollBack } from '../../store/online-publish.js';
 import { listGenerations } from '../../store/online.js';
 import { race } from '../support/race.js';
 import { withDatabase, type TestDatabase } from '../support/database.js';
 import { day, nothing, onlineProject, onlineResources, publishRows, push, seat } from './online-samples.js';
 
 let database: TestDatabase;
-let reader: OnlineReader;
+let reader: OnlineAnswers;
 let project: ProjectName;
 let tests = 0;
 beforeAll(async () => {
   database = await withDatabase();
-  reader = new OnlineReader(database.db);
+  reader = new OnlineAnswers(database.db);
 });
 afterAll(() => database.close());
 beforeEach(async () => {

@@ -1,5 +1,5 @@
 import { resolveJoins } from '../../activities/joins.js';
-import { OnlineReader } from '../../apps/api/online-reader.js';
+import { OnlineAnswers } from '../support/online-answers.js';
 import { armFailpoints } from '../../domain/failpoints.js';
 import { workflowIds, type Instant, type ProjectName } from '../../domain/ids.js';
 import { instant } from '../../domain/instants.js';
@@ -59,7 +59,7 @@ export async function openShop(world: World, name: string) {
   const project = `${name}${++shops}` as ProjectName;
   const path = await world.write(`${project}.parquet`, rowsSql());
   await world.apply(resources(path), project);
-  const reader = new OnlineReader(world.db);
+  const reader = new OnlineAnswers(world.db);
   const materialize = () =>
     world.run('materializeView', `materialize/${project}`, {
       ...{ project, view: 'shop_day', revision: 1, start: at('01'), end: at('10'), principal: 'ann' },

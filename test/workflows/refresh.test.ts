@@ -3,7 +3,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { createActivities } from '../../activities/index.js';
 import { defaultProject as project, workflowIds, type Instant } from '../../domain/ids.js';
 import { Resource } from '../../domain/resources.js';
-import { OnlineReader } from '../../apps/api/online-reader.js';
+import { OnlineAnswers } from '../support/online-answers.js';
 import { until } from '../../programs/waiting.js';
 import { withWorld, type World } from '../support/world.js';
 
@@ -45,7 +45,7 @@ async function declare(more: object = {}): Promise<void> {
 }
 
 const online = async (...places: string[]) => {
-  const reader = new OnlineReader(world.db);
+  const reader = new OnlineAnswers(world.db);
   const asked = { features: [`${view}:open`], entities: { place: places }, unpublished: 'empty' } as const;
   return (await reader.read(project, asked)).columns[0]?.values;
 };
