@@ -78,6 +78,9 @@ function translate(error: unknown): unknown {
   return error;
 }
 
+/** Connections that stay open when nobody asks. */
+const keptMin = 4;
+
 export interface DatabaseOptions {
   readonly url: string;
   readonly poolMax?: number;
@@ -101,6 +104,8 @@ export function openDatabase({
   const pool = new Pool({
     ...connection,
     max: poolMax,
+    // The others are closed after ten idle seconds. A new one costs whoever needs it first several milliseconds.
+    min: keptMin,
     connectionTimeoutMillis: 10_000,
     statement_timeout: statementMsMax,
   });
