@@ -6,6 +6,7 @@ import { loadConfig } from '../apps/config.js';
 import { featuresBench } from './features.js';
 import { isMet, type Figure } from './figure.js';
 import { flightBench } from './flight.js';
+import { flightRepeatedBench } from './flight-repeated.js';
 import { materializeBench } from './materialize.js';
 import { onlineBench } from './online.js';
 import { pointInTimeBench } from './point-in-time.js';
@@ -18,6 +19,7 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   materialize: materializeBench,
   online: onlineBench,
   flight: () => flightBench(),
+  'flight-repeated': () => flightRepeatedBench(),
   serve: serveBench,
 };
 
