@@ -10,7 +10,7 @@ import { quoteName, timestamp, type Session } from '../lake/duckdb.js';
 import { rangeOfRows } from '../lake/coverage.js';
 import { withService, type Selection, type ViewPin } from '../lake/joins.js';
 import { pointInTimeJoin, type JoinView } from '../lake/point-in-time.js';
-import { requireFit } from '../lake/spine-fit.js';
+import { requireDistinct, requireFit } from '../lake/spine-fit.js';
 import { describe, whileUnchanged, type PinnedSource as SourceInOneState, type Source } from '../lake/sources/index.js';
 import { joinCatalogue } from '../store/joins.js';
 import type { Dependencies } from './dependencies.js';
@@ -132,18 +132,6 @@ async function numberRows(session: Session, rows: string, { eventTime, window }:
     throw new DomainError('request_too_large', `The spine has more than ${spineLimits.rows} rows.`, {
       limit: spineLimits.rows,
     });
-}
-
-/** DuckDB does not tell upper from lower case in names. */
-function requireDistinct(names: readonly string[]): void {
-  const seen = new Set<string>();
-  for (const name of names) {
-    if (seen.has(name.toLowerCase())) {
-      const message = `Two columns would be called "${name}": those of the spine, the features, and "split" when it is divided.`;
-      throw new DomainError('feature_names_collide', message, { column: name });
-    }
-    seen.add(name.toLowerCase());
-  }
 }
 
 /**

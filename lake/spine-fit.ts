@@ -30,14 +30,36 @@ export function requireFit(spine: readonly Column[], eventTime: string, views: r
     }
 }
 
-/** Whole numbers that the key's floating-point type cannot tell apart. The other way round the join compares whole numbers. */
-const isRounded = (spine: string, key: string): boolean =>
-  (key === 'FLOAT' && /^U?(INTEGER|BIGINT|HUGEINT)$/.test(spine)) ||
-  (key === 'DOUBLE' && /^U?(BIGINT|HUGEINT)$/.test(spine));
+/** How many digits of a number every value of the key's floating-point type tells apart. */
+const digitsOf: Readonly<Record<string, number>> = { FLOAT: 6, DOUBLE: 15 };
+const digitsOfWhole: Readonly<Record<string, number>> = {
+  ...{ INTEGER: 10, UINTEGER: 10, BIGINT: 19, UBIGINT: 20, HUGEINT: 39, UHUGEINT: 39 },
+};
+
+/**
+ * Numbers with more digits than the key's floating-point type tells apart: two of them would be equal to one key. The other way
+ * round the join compares whole numbers.
+ */
+function isRounded(spine: string, key: string): boolean {
+  const digits = digitsOfWhole[spine] ?? Number(/^DECIMAL\((\d+),/.exec(spine)?.[1] ?? 0);
+  return digits > (digitsOf[key] ?? Infinity);
+}
 
 /** Values of one family can be equal; DuckDB would cast across families, and fail at the first row that does not cast. */
 function familyOf(type: string): string {
   if (/^(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\))$/.test(type)) return 'number';
   if (type === 'DATE' || type.startsWith('TIMESTAMP')) return 'instant';
   return type === 'VARCHAR' || type.startsWith('ENUM') ? 'text' : type;
+}
+
+/** DuckDB does not tell upper from lower case in names. */
+export function requireDistinct(names: readonly string[]): void {
+  const seen = new Set<string>();
+  for (const name of names) {
+    if (seen.has(name.toLowerCase())) {
+      const message = `Two columns would be called "${name}": those of the spine, the features, and "split" when it is divided.`;
+      throw new DomainError('feature_names_collide', message, { column: name });
+    }
+    seen.add(name.toLowerCase());
+  }
 }
