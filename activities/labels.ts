@@ -107,7 +107,7 @@ async function loadUploads(
 function valueOf(text: string, { type }: Column): string {
   const value = `TRY_CAST(${text} AS ${type})`;
   if (/INT|DECIMAL/.test(type)) return `CASE WHEN ${value} = TRY_CAST(${text} AS DOUBLE) THEN ${value} END`;
-  if (/^TIMESTAMP(_\w+)?$/.test(type))
+  if (/^(DATE|TIMESTAMP(_\w+)?)$/.test(type))
     return `TRY_CAST(TRY_CAST(${text} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AS ${type})`;
   return value;
 }

@@ -1,7 +1,7 @@
 import type { DatasetSpec, PinnedRows } from '../domain/datasets.js';
 import { DomainError, isDomainError } from '../domain/errors.js';
 import type { Window } from '../domain/features.js';
-import type { ProjectName } from '../domain/ids.js';
+import type { Instant, ProjectName } from '../domain/ids.js';
 import { durationMicros, toMicros } from '../domain/instants.js';
 import { digestOf } from '../domain/json.js';
 import { SourceSpec } from '../domain/resources.js';
@@ -12,9 +12,11 @@ import { interval, quoteName, quoteText, timestamp, typed, type Session } from '
 import { filesRelation } from '../lake/point-in-time.js';
 import { describe, pinSource, stateOf, unreadable, type PinnedSource, type Source } from '../lake/sources/index.js';
 import { checkSelect, describeSelect, withSources } from '../lake/sql.js';
-import { getPinned, getResource } from '../store/resources.js';
+import { shapeOf } from '../store/online-shapes.js';
+import { getResource } from '../store/resources.js';
 import { tables } from '../store/tables.js';
 import type { JoinedSpine, Pins, SpineDependencies } from './spine.js';
+import { stagedView } from './staged-rows.js';
 
 type SpineRows = Pick<JoinedSpine, 'relation' | 'sources' | 'tables'>;
 
@@ -23,6 +25,7 @@ interface Reading extends SpineDependencies {
   readonly session: Session;
   readonly project: ProjectName;
   readonly pins: Pick<Pins, 'sources' | 'tables'> | undefined;
+  readonly systemTime: Instant | undefined;
 }
 
 /** The rows of a spine as one relation, wherever it says that they come from; `window` bounds what is read of sources. */
@@ -33,7 +36,7 @@ export async function readSpine(
   spec: DatasetSpec,
   pins?: Reading['pins'],
 ): Promise<SpineRows> {
-  const rows = await rowsOf({ ...dependencies, session, project, pins }, spec);
+  const rows = await rowsOf({ ...dependencies, session, project, pins, systemTime: spec.systemTime }, spec);
   await requireSpineColumns(session, rows.relation, spec);
   return rows;
 }
@@ -121,12 +124,16 @@ async function datasetRows(reading: Reading, { dataset }: SpineFrom<'dataset'>):
   return { relation, sources: [], tables: [rowsPin(table)] };
 }
 
-/** In the state that is pinned, else in its newest. */
-function tableOf({ db, project, pins }: Reading, schema: PinnedRows['schema'], name: string): Promise<PinnedTable> {
+/** In the state that is pinned, else a view in that of the system time, else in its newest. */
+function tableOf(
+  { db, project, pins, systemTime }: Reading,
+  schema: PinnedRows['schema'],
+  name: string,
+): Promise<PinnedTable> {
   const pin = pins?.tables.find((one) => one.schema === schema && one.name === name);
   return pin
     ? tables(db).at(project, schema, name, pin.revision, pin.snapshot)
-    : tables(db).resolve(project, schema, name);
+    : tables(db).resolve(project, schema, schema === 'features' && systemTime ? `${name}@t${systemTime}` : name);
 }
 
 /** The order of the keys; no key is called so. */
@@ -155,18 +162,21 @@ async function gridKeys(
   reading: Reading,
   { keys }: GridSpine,
 ): Promise<{ relation: string; tables: readonly PinnedRows[] }> {
-  const { db, session, project } = reading;
+  const { db, session, project, pins, systemTime } = reading;
   if ('view' in keys) {
     const table = await tableOf(reading, 'features', keys.view);
     const view = await getResource(db, project, 'FeatureView', keys.view, table.revision);
     if (view.spec.entity === undefined)
       throw new DomainError('spine_invalid', `View "${keys.view}" has no entity, so it has no keys.`, { ...keys });
-    const entity = await getPinned(db, project, view, 'Entity', view.spec.entity);
-    const names = entity.spec.keys.map(({ name }) => quoteName(name)).join(', ');
-    const distinct = `SELECT DISTINCT ${names} FROM ${relationOf(reading, table)}`;
+    const shape = await shapeOf(db, project, view);
+    // A key that was pushed is one of the view's whether or not it was flushed by now; read again, up to the same push.
+    const pin = pins?.tables.find(({ schema, name }) => schema === 'features' && name === keys.view);
+    const upTo = pin || systemTime ? (pin?.sequence ?? null) : 'newest';
+    const { relation, sequence } = await stagedView(reading, session, table, shape, upTo);
+    const names = shape.keys.map(({ name }) => quoteName(name)).join(', ');
     return {
-      relation: `(SELECT *, row_number() OVER (ORDER BY ${names}) AS ${gridPlace} FROM (${distinct}))`,
-      tables: [rowsPin(table)],
+      relation: `(SELECT *, row_number() OVER (ORDER BY ${names}) AS ${gridPlace} FROM (SELECT DISTINCT ${names} FROM ${relation}))`,
+      tables: [{ ...rowsPin(table), ...(sequence === null ? {} : { sequence }) }],
     };
   }
   const { spec } = await getResource(db, project, 'Entity', keys.entity);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Column, Window } from './features.js';
 import type { Instant, ProjectName, ResourceName, Sha256 } from './ids.js';
-import { ColumnName, FeatureRef, InstantSchema, Join, ResourceNameSchema } from './names.js';
+import { ColumnName, FeatureRef, InstantSchema, Joins, ResourceNameSchema } from './names.js';
 import { FeatureNaming, JoinMode, type PinnedView } from './point-in-time.js';
 import { isSpineTable, Spine, type ArrowForm } from './spines.js';
 import { Split, type TimePart } from './splits.js';
@@ -58,10 +58,13 @@ export const DatasetSpec = z
       .describe('spine: rows come out in the order in which they went in. time: sorted by event time and key.'),
     features: z.array(FeatureRef).max(500).default([]),
     service: ResourceNameSchema.optional().describe('A FeatureService, whose features come first.'),
-    joins: z.array(Join).max(32).default([]).describe('Views that are joined under another name, or by other columns.'),
+    joins: Joins,
     naming: FeatureNaming.default('full'),
     mode: JoinMode.default('known_at'),
     asOf: InstantSchema.optional().describe('No feature and no label that became known after it is used.'),
+    systemTime: InstantSchema.optional().describe(
+      'Views are read as they were committed by this instant. Default: their newest state.',
+    ),
     split: Split.optional(),
     label: DatasetLabel.optional(),
   })
@@ -87,6 +90,8 @@ export interface PinnedRows {
   readonly revision: number;
   readonly snapshot: number;
   readonly rowHash: string;
+  /** The last pushed row that was read beside the snapshot; absent: none was. */
+  readonly sequence?: number;
 }
 
 /** Uploaded labels as a training set took them. */
@@ -143,7 +148,8 @@ export function relabelled(
   { name, spec, cuts }: DatasetManifest,
   { name: newName, asOf }: { readonly name: ResourceName; readonly asOf?: Instant },
 ): DatasetSpec {
-  const { window: _window, service: _service, label, split, ...kept } = spec;
+  // Its rows have their features already: no view is read in any state.
+  const { window: _window, service: _service, systemTime: _systemTime, label, split, ...kept } = spec;
   return {
     ...kept,
     ...{ name: newName, spine: { from: 'dataset', dataset: name }, order: 'spine', features: [], joins: [] },

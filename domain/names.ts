@@ -79,6 +79,12 @@ export const Join = z
   })
   .meta({ id: 'Join' });
 export type Join = z.infer<typeof Join>;
+export const Joins = z
+  .array(Join)
+  .max(32)
+  .refine((joins) => new Set(joins.map(({ name }) => name)).size === joins.length, 'must have distinct names')
+  .default([])
+  .describe('Views that are joined under another name, or by other columns.');
 
 export const SqlText = z.string().min(1).max(20_000);
 export const DuckDbType = z.enum([

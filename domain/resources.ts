@@ -5,8 +5,8 @@ import {
   DuckDbType,
   Duration,
   FeatureRef,
-  Join,
   InstantSchema,
+  Joins,
   ResourceNameSchema,
   SqlText,
   Timeout,
@@ -57,12 +57,6 @@ export const FeatureViewSpec = z
   })
   .meta({ id: 'FeatureViewSpec' });
 export type FeatureViewSpec = z.infer<typeof FeatureViewSpec>;
-
-const Joins = z
-  .array(Join)
-  .max(32)
-  .default([])
-  .describe('Views that are joined under another name, or by other columns.');
 
 export const FeatureServiceSpec = z
   .strictObject({ features: z.array(FeatureRef).min(1).max(500), joins: Joins })

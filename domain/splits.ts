@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Instant } from './ids.js';
 import { durationMicros, durationPattern, instant, plusMicros } from './instants.js';
 import { ColumnName } from './names.js';
+import { spineLimits } from './spines.js';
 
 /** How the rows of a training set are divided. Which part a row belongs to depends on the row alone, never on where it lies. */
 
@@ -27,6 +28,9 @@ const Parts = z
   ) // prettier-ignore
   .refine((parts) => new Set(parts.map(({ name }) => name)).size === parts.length, 'must have distinct names');
 
+/** A manifest names all columns of the spine here when nobody said which, and a spine’s may be called anything. */
+const SpineColumn = z.string().min(1).max(1000);
+
 /** An instant, or how long before the end. */
 const Cut = z
   .string()
@@ -48,9 +52,9 @@ export const Split = z
       parts: Parts,
       seed: Seed.describe('Another seed divides otherwise.'),
       key: z
-        .array(ColumnName)
+        .array(SpineColumn)
         .min(1)
-        .max(16)
+        .max(spineLimits.columns)
         .optional()
         .describe('Rows that agree in these columns stay together. Default: the key, or every column of the spine.'),
     }),

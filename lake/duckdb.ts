@@ -35,14 +35,14 @@ export const quoteText = (text: string): string => `'${text.replaceAll("'", "''"
 /** An instant as a DuckDB TIMESTAMP literal. */
 export const timestamp = (at: string): string => `TIMESTAMP ${quoteText(at.replace('T', ' ').replace(/Z$/, ''))}`;
 /**
- * The value as the declared type. Text as TIMESTAMP would lose the offset of `2001-07-01T00:00:00+02:00`, two hours off; text
- * without one is UTC. What type the value has is known when the query is bound, so nothing is left of the choice.
+ * The value as the declared type. Text as TIMESTAMP or DATE would lose the offset of `2001-07-01T00:00:00+02:00`, two hours or a
+ * day off; text without one is UTC. What type the value has is known when the query is bound, so nothing is left of the choice.
  */
 export function typed(value: string, type: string, cast: 'CAST' | 'TRY_CAST' = 'CAST'): string {
   const plain = `${cast}(${value} AS ${type})`;
-  if (type !== 'TIMESTAMP') return plain;
+  if (type !== 'TIMESTAMP' && type !== 'DATE') return plain;
   const text = `${cast}(trim(${value}::VARCHAR) AS TIMESTAMP WITH TIME ZONE) AT TIME ZONE 'UTC'`;
-  return `CASE typeof(${value}) WHEN 'VARCHAR' THEN ${text} ELSE ${plain} END`;
+  return `CASE typeof(${value}) WHEN 'VARCHAR' THEN (${text})::${type} ELSE ${plain} END`;
 }
 export const interval = (micros: number): string => `to_microseconds(${Math.trunc(micros)})`;
 

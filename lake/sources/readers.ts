@@ -137,10 +137,11 @@ function jsonRows(source: Source, files: readonly string[]): string {
   return `(SELECT ${declared.map(asDeclared).join(', ')} FROM read_json(${listOf(files)}, columns = {${columns.join(', ')}}, hive_partitioning = false))`;
 }
 
-/** Read as TIMESTAMP, DuckDB would drop the offset of `2001-07-01T00:00:00+02:00`, two hours off. */
-const readAs = (type: string): string => (type === 'TIMESTAMP' ? 'TIMESTAMP WITH TIME ZONE' : type);
+/** Read as TIMESTAMP or DATE, DuckDB would drop the offset of `2001-07-01T00:00:00+02:00`: two hours, or a day off. */
+const isUtc = (type: string): boolean => type === 'TIMESTAMP' || type === 'DATE';
+const readAs = (type: string): string => (isUtc(type) ? 'TIMESTAMP WITH TIME ZONE' : type);
 const asDeclared = ({ name, type }: Column): string =>
-  type === 'TIMESTAMP' ? `${quoteName(name)} AT TIME ZONE 'UTC' AS ${quoteName(name)}` : quoteName(name);
+  isUtc(type) ? `(${quoteName(name)} AT TIME ZONE 'UTC')::${type} AS ${quoteName(name)}` : quoteName(name);
 const nullOf = ({ name, type }: Column): string => `NULL::${type} AS ${quoteName(name)}`;
 
 function requireDeclared(source: Source): Column[] {

@@ -156,6 +156,17 @@ test.each([
   ['INTEGER', '4', 'DOUBLE', '3.5', null],
   ['INTEGER', '4', 'DECIMAL(9,1)', '3.5', null],
   ['SMALLINT', '4', 'BIGINT', '4', 7],
+  ['FLOAT', '0.1', 'DECIMAL(6,1)', '0.1', 7],
+  ['DOUBLE', '0.1', 'DECIMAL(15,14)', '0.1', 7],
+  ['DOUBLE', '0.1', 'DECIMAL(15,14)', '0.10000000000001', null],
+  ['DOUBLE', '0.1', 'FLOAT', '0.1', null],
+  ['DOUBLE', '-0.0', 'DOUBLE', '0.0', 7],
+  ['FLOAT', '0.0', 'DOUBLE', '-0.0', 7],
+  ['BIGINT', '0', 'DOUBLE', '-0.0', 7],
+  ['DOUBLE', "'nan'", 'FLOAT', "'nan'", 7],
+  ['DATE', "'2001-01-05'", 'TIMESTAMP', "'2001-01-05 00:00:00'", 7],
+  ['DATE', "'2001-01-05'", 'TIMESTAMP', "'2001-01-05 12:00:00'", null],
+  ['DATE', "'2001-01-05'", 'TIMESTAMP WITH TIME ZONE', "'2001-01-05 02:00:00+02:00'", 7],
   ['SMALLINT', '4', 'BIGINT', '65540', null],
 ])(
   'the key %s %s is joined with %s %s only where they are equal: %j',
@@ -170,10 +181,21 @@ test.each([
   },
 );
 
+test('minus zero and zero are one key: the newest of both their facts counts', async () => {
+  const relation = `(SELECT k::DOUBLE AS id, TIMESTAMP '2001-01-01' + to_days(v::INTEGER) AS "at", v AS value FROM (VALUES (-0.0::DOUBLE, 1), (0.0, 2), (-0.0, 3), (0.0, 4)) t(k, v))`;
+  const spine = `(SELECT k AS id, TIMESTAMP '2001-01-01' + to_days(d::INTEGER) AS asked, d FROM (VALUES (-0.0::DOUBLE), (0.0)) s(k), range(1, 5) r(d))`;
+  const view = { ...keyed('DOUBLE'), relation, distinct: false };
+  const rows = await lake.query<{ d: string; value: number }>(`SELECT d, value FROM ${pointInTimeJoin(spine, 'asked', [view])}`); // prettier-ignore
+  expect(rows).toHaveLength(8);
+  for (const { d, value } of rows) expect(value).toBe(Number(d));
+});
+
 test.each([
   ['INTEGER', 'FLOAT'],
   ['BIGINT', 'DOUBLE'],
-])('whole numbers %s are not compared with a key of %s, which rounds them', (spine, key) => {
+  ['DECIMAL(7,1)', 'FLOAT'],
+  ['DECIMAL(16,0)', 'DOUBLE'],
+])('numbers of %s are not compared with a key of %s, which rounds them', (spine, key) => {
   const columns = [{ name: 'id', type: spine }, { name: 'asked', type: 'TIMESTAMP' }]; // prettier-ignore
   expect(() => requireFit(columns, 'asked', [{ ...keyed(key), relation: 'none' }])).toThrow(/cast it in the spine/);
 });

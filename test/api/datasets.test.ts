@@ -186,3 +186,21 @@ test('what is not there is said so', async () => {
   for (const path of ['verify', 'recreate', 'relabel'])
     expect((await send(`/datasets/nothing/${path}`, { name: 'other' })).body.code).toBe('table_unknown');
 });
+
+test('a set as of a commit time is made of what was there then', async () => {
+  const [{ then } = { then: '' }] = await world.db.query<{ then: string }>(`SELECT max(committed_at) AS then FROM commits WHERE schema = 'features'`); // prettier-ignore
+  await write('prices.csv', (blocks('csv')[0] ?? '').replace(/,(\d+)$/gm, ',9$1'));
+  await done('materialize', 'price', '--start', '2001-01-01', '--end', '2001-01-04', '--wait');
+  await write('before.yaml', (blocks('yaml')[2] ?? '').replace(/systemTime: .*/, `systemTime: ${then}`));
+  await done('dataset', 'build', '-f', file('before.yaml'), '--wait');
+  const now = (blocks('yaml')[2] ?? '').replace(/systemTime: .*/, '').replace('shop_days_before', 'shop_days_now');
+  await write('now.yaml', now);
+  await done('dataset', 'build', '-f', file('now.yaml'), '--wait');
+  const pricesOf = async (name: string) => {
+    const [kept] = (await tables(world.db).resolve(project, 'datasets', name)).files;
+    const rows = await world.query<{ price: number | null }>(`SELECT price__price AS price FROM read_parquet('${world.lake.path(kept?.key ?? '')}')`); // prettier-ignore
+    return rows.map(({ price }) => price);
+  };
+  expect(await pricesOf('shop_days_before')).toEqual([10, 11, 12, null, 20, 20]);
+  expect(await pricesOf('shop_days_now')).toEqual([910, 911, 912, null, 920, 920]);
+});

@@ -75,11 +75,12 @@ test('every wrong field of every resource is named at once', async () => {
     { kind: 'Entity', name: 'a', spec: { keys: [] } },
     { kind: 'Endpoint', name: 'b', spec: { model: 'm', versions: 3 } },
     { kind: 'Entity', name: 'c', spec: { keys: [{ name: 'rowid', type: 'BIGINT' }] } },
+    { kind: 'FeatureService', name: 'd', spec: { features: ['twice:x'], joins: ['e', 'f'].map((view) => ({ name: 'twice', view })) } }, // prettier-ignore
   ];
   const problem = await api.problem('POST', '/api/v1/apply', { resources });
   expect(problem).toMatchObject({ status: 422, code: 'resource_invalid' });
   const fields = (problem.data['problems'] as { field: string }[]).map(({ field }) => field);
-  expect(fields).toEqual(['resources.0.spec.keys', 'resources.1.spec', 'resources.2.spec.keys.0.name']);
+  expect(fields).toEqual(['resources.0.spec.keys', 'resources.1.spec', 'resources.2.spec.keys.0.name', 'resources.3.spec.joins']); // prettier-ignore
   expect(problem.detail).toMatch(/^resources\.0\.spec\.keys: .*; resources\.1\.spec: .*"versions"/);
 });
 

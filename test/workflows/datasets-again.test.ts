@@ -2,13 +2,15 @@ import { open, rename, stat, truncate } from 'node:fs/promises';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createActivities } from '../../activities/index.js';
 import type { DatasetManifest, RecreatedDataset, VerifiedDataset } from '../../domain/datasets.js';
-import { DatasetSpec } from '../../domain/datasets.js';
+import { DatasetSpec, relabelled } from '../../domain/datasets.js';
 import { workflowIds, type ProjectName } from '../../domain/ids.js';
+import { instant } from '../../domain/instants.js';
 import { Resource } from '../../domain/resources.js';
 import { anonymous } from '../../domain/principal.js';
 import { openEngine } from '../../lake/duckdb.js';
 import { filesOfTrainingSet, getTrainingSet, listChecks } from '../../store/datasets.js';
 import { putLabels } from '../../store/labels.js';
+import { pushRows } from '../../store/pushes.js';
 import { dayOf, eventResources, eventsSql } from '../support/events.js';
 import { withWorld, type World } from '../support/world.js';
 
@@ -121,6 +123,47 @@ describe('recreate', () => {
     const anew = await build({ name: 'anew' });
     expect(anew.spineHash).toBe(set.spineHash);
     expect(anew.rowHash).not.toBe(set.rowHash);
+  });
+
+  test('so do those of a set as of a commit time, which is made of what was committed by then, whatever came since', async () => {
+    const [{ then } = { then: '' }] = await world.db.query<{ then: string }>('SELECT max(committed_at) AS then FROM commits WHERE project = $1', [project]); // prettier-ignore
+    await source('amount + 1');
+    await materialize();
+    await pushRows(world.db, { project, view: 'place_day', to: 'online_and_offline', id: 'one', rows: [{ place: 'place-3', event_time: dayOf(3), mean: 9, events: 1 }] }, anonymous); // prettier-ignore
+    const { name: before } = set;
+    const [now, back] = [await build({ name: 'now' }), await build({ name: 'back', systemTime: then })];
+    expect([back.rowHash === set.rowHash, now.rowHash === set.rowHash]).toEqual([true, false]);
+    expect(back.views).toEqual(set.views);
+    set = back;
+    expect(await recreate()).toMatchObject({ verdict: 'same', spine: 'read' });
+    expect(await verify()).toMatchObject({ verdict: 'intact' });
+    await source('amount + 2');
+    await materialize();
+    expect(await recreate()).toMatchObject({ verdict: 'same' });
+    const again = relabelled(back, { name: 'again' as never });
+    expect([again.systemTime, before]).toEqual([undefined, 'kept']);
+  });
+
+  test.each([
+    ['before the first commit', () => dayOf(1)],
+    ['that is still to come', () => instant('2999-01-01')],
+  ])('a commit time %s is refused', async (_, systemTime) => {
+    const spec = DatasetSpec.parse({ name: 'no', spine, eventTime: 'asked', features: ['place_day:mean'], systemTime: systemTime() }); // prettier-ignore
+    const input = { project, spec, principal: 'ann' };
+    expect(await world.failure('buildDataset', `no/${project}`, input)).toMatchObject({ code: 'snapshot_unknown' });
+  });
+
+  test('a grid of a view’s keys has those that it had by the commit time', async () => {
+    const grid = { from: 'grid', keys: { view: 'place_day' }, start: dayOf(3), end: dayOf(4), step: '1d' };
+    const [{ then } = { then: '' }] = await world.db.query<{ then: string }>('SELECT max(committed_at) AS then FROM commits WHERE project = $1', [project]); // prettier-ignore
+    await world.write(`${project}.parquet`, `SELECT * REPLACE (place || '!' AS place) FROM (${eventsSql({ days })})`);
+    await materialize();
+    const spec = { spine: grid, key: undefined, features: ['place_day:mean'], systemTime: then };
+    set = await build({ name: 'grid', ...spec });
+    const [kept] = await filesOfTrainingSet(world.db, project, set.name);
+    const rows = await world.query<{ place: string }>(`SELECT place FROM '${world.lake.path(kept?.key ?? '')}'`);
+    expect(rows.map(({ place }) => place)).toEqual(['place-0', 'place-1', 'place-2', 'place-3']);
+    expect(await recreate()).toMatchObject({ verdict: 'same' });
   });
 
   test('when the spine’s own rows changed, it is made of those that the set kept, and says so', async () => {

@@ -238,6 +238,18 @@ describe('labels', () => {
     expect(await getTrainingSet(world.db, project, name)).toEqual(first);
   });
 
+  test('nor when no key divided it and its spine has many columns, of any names: the manifest’s declaration is one still', async () => {
+    const split = { by: 'random', parts: [{ name: 'train', share: 0.5 }, { name: 'test', share: 0.5 }] }; // prettier-ignore
+    const more = Array.from({ length: 20 }, (_, at) => `hash(known_at, ${at}) AS "c ${at}"`);
+    const spine = { from: 'sql', sources: ['prices'], sql: `SELECT "at" AS asked, shop, price > 5 AS bought, ${more.join(', ')} FROM prices` }; // prettier-ignore
+    const first = await build({ spine, split });
+    expect(DatasetSpec.parse(first.spec).split).toMatchObject({ key: { length: 23 } });
+    await build(relabelled(first, { name: `${name}_again` as ResourceName }));
+    const rows = await rowsOf<{ split: string }>();
+    expect(new Set(rows.map((row) => row.split)).size).toBe(2);
+    expect(await rowsOf(`${name}_again`)).toEqual(rows);
+  });
+
   test('do not move a row to another part, whatever divided the set', async () => {
     const split = { by: 'random', parts: [{ name: 'train', share: 0.5 }, { name: 'test', share: 0.5 }] }; // prettier-ignore
     const spine = { from: 'sql', sources: ['prices'], sql: 'SELECT "at" AS asked, shop, price > 5 AS bought FROM prices' }; // prettier-ignore

@@ -2,6 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { SourceSpec } from '../../../domain/resources.js';
+import { typed } from '../../../lake/duckdb.js';
 import { pinSource, unreadable } from '../../../lake/sources/index.js';
 import { sourceOf, withLake, type TestLake } from '../../support/lake.js';
 
@@ -61,6 +62,19 @@ describe('CSV', () => {
     // The JSON reader knows offsets, not names of zones; it refuses them.
     if (text.endsWith('Berlin')) await expect(json).rejects.toMatchObject({ code: 'source_unreadable' });
     else expect(await json).toEqual([row(1, 'x', expected)]);
+  });
+
+  test.each([
+    ['without a time', '2001-07-01', '2001-07-01'],
+    ['of an instant that is on the day before in UTC', '2001-07-01T01:00:00+02:00', '2001-06-30'],
+    ['of an instant that is on the day after in UTC', '2001-06-30T23:00:00-05:00', '2001-07-01'],
+  ])('a date %s is the day in UTC: %s', async (_, text, expected) => {
+    const spec = { columns: { a: 'DATE', at: 'TIMESTAMP' } as const };
+    const rows = [{ a: expected, at: '2001-01-01 00:00:00' }];
+    expect(await one(`a,at\n${text},2001-01-01\n`, spec)).toEqual(rows);
+    await writeFile(join(lake.folder, 'day.json'), JSON.stringify({ a: text, at: '2001-01-01' }));
+    expect(await read('day.json', { format: 'json', ...spec })).toEqual(rows);
+    expect(await lake.query(`SELECT ${typed(`'${text}'`, 'DATE')}::VARCHAR AS day`)).toEqual([{ day: expected }]);
   });
 
   test('rows that are added never change what a column means', async () => {
