@@ -3,8 +3,10 @@ import { quoteText } from '../duckdb.js';
 import { holdHandle, holdResult, library, pointerAt, setPointer, type Pointer } from './library.js';
 
 export interface DatabaseOptions {
-  /** Absolute; nothing outside it can be read. */
+  /** Absolute; nothing outside of it can be read. */
   readonly lakeRoot: string;
+  /** Another folder that can be read. */
+  readonly scratch?: string;
   readonly threads: number;
   /** DuckDB's own notation, e.g. `8GB`; null is DuckDB's default, 80 % of the memory. */
   readonly memoryLimit: string | null;
@@ -43,7 +45,8 @@ export function openReadDatabase(options: DatabaseOptions): ReadDatabase {
   const close = () => duckdb.close(database.address);
   const setup = connect();
   try {
-    for (const statement of lockdown(options.lakeRoot)) run(setup, statement);
+    for (const statement of lockdown([options.lakeRoot, ...(options.scratch === undefined ? [] : [options.scratch])]))
+      run(setup, statement);
   } catch (error) {
     disconnect(setup);
     close();
@@ -54,7 +57,7 @@ export function openReadDatabase(options: DatabaseOptions): ReadDatabase {
 }
 
 /** The order matters: after the last one nothing can be changed any more. Nothing is ever spilled to disk. */
-const lockdown = (lakeRoot: string): string[] => [
+const lockdown = (folders: readonly string[]): string[] => [
   "SET GLOBAL TimeZone = 'UTC'",
   'SET GLOBAL preserve_insertion_order = true',
   'SET GLOBAL parquet_metadata_cache = true',
@@ -62,7 +65,7 @@ const lockdown = (lakeRoot: string): string[] => [
   'SET GLOBAL autoinstall_known_extensions = false',
   'SET GLOBAL autoload_known_extensions = false',
   'SET GLOBAL allow_community_extensions = false',
-  `SET GLOBAL allowed_directories = [${quoteText(`${lakeRoot}/`)}]`,
+  `SET GLOBAL allowed_directories = [${folders.map((folder) => quoteText(`${folder}/`)).join(', ')}]`,
   'SET GLOBAL enable_external_access = false',
   "SET GLOBAL allowed_configs = ['streaming_buffer_size']",
   'SET GLOBAL lock_configuration = true',

@@ -8,7 +8,10 @@ export interface Questions {
   /** Prepares a plan and does not run it. */
   describe: { readonly ask: ReadPlan; readonly answer: Description };
   /** Runs a query of ours with texts for its parameters; answers the text in the first column of the first row. */
-  text: { readonly ask: { readonly sql: string; readonly values: readonly string[] }; readonly answer: string };
+  text: {
+    readonly ask: { readonly setup: readonly string[]; readonly sql: string; readonly values: readonly string[] };
+    readonly answer: string;
+  };
 }
 export type Question = keyof Questions;
 

@@ -25,7 +25,7 @@ export interface Reader {
    */
   read(plan: ReadPlan, options: ReadOptions): AsyncGenerator<Batch, void, void>;
   /** Runs a query of ours, with texts for its parameters; the text in the first column of the first row. */
-  text(sql: string, values: readonly string[]): Promise<string>;
+  text(sql: string, values: readonly string[], setup?: readonly string[]): Promise<string>;
   /** Streams that hold a connection. */
   activeStreams(): number;
   /** Cancels what is still read, waits for it, and ends the threads. Every stream must be read on or left by its consumer. */
@@ -69,7 +69,7 @@ export async function createReader(options: ReaderOptions): Promise<Reader> {
 
   return {
     describe: (plan) => ask('describe', plan),
-    text: (sql, values) => ask('text', { sql, values }),
+    text: (sql, values, setup = []) => ask('text', { setup, sql, values }),
     async *read(plan, { signal, compression = 'none' }) {
       let ended: () => void = () => undefined;
       const end = new Promise<void>((resolve) => (ended = resolve));
