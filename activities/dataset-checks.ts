@@ -169,31 +169,51 @@ async function recreate(
     return { name, verdict: 'gone', rowHash: { recorded, found: null }, spine: null, reasons: [...reasons, ...gone] };
   // The spine's SQL may fail on what a source holds today; the set's own rows tell that from a failure of the engine.
   const read = await again(session, manifest, () => joinSpine(dependencies, session, project, manifest.spec, manifest), ['query_failed']); // prettier-ignore
-  if (typeof read !== 'string' && read.spineHash === manifest.spineHash) return outcome(manifest, read.rowHash, 'read', reasons); // prettier-ignore
+  const left = erasures.some(({ rows }) => rows > 0) ? await hashesOfLeft(dependencies, session, project, manifest) : manifest; // prettier-ignore
+  if (typeof read !== 'string' && read.spineHash === left.spineHash) return outcome(manifest, left, read.rowHash, 'read', reasons); // prettier-ignore
   const why = typeof read === 'string' ? `The spine cannot be read again: ${read}` : 'The spine reads otherwise today.';
   const none = (because: string): RecreatedDataset => ({ name, verdict: 'gone', rowHash: { recorded, found: null }, spine: null, reasons: [...reasons, why, because] }); // prettier-ignore
   const [changed] = await changedFiles(dependencies, project, name);
   if (changed !== undefined) return none(`${changed} is missing, or not what was written.`);
   const kept = await again(session, manifest, () => joinKept(dependencies, session, project, manifest));
   if (typeof kept === 'string') return none(kept);
-  return outcome(manifest, kept.rowHash, 'kept', [...reasons, why, 'Its rows were taken from the set itself.']);
+  return outcome(manifest, left, kept.rowHash, 'kept', [...reasons, why, 'Its rows were taken from the set itself.']);
 }
 
 function outcome(
   { name, rowHash: recorded }: DatasetManifest,
+  left: Hashes,
   found: string,
   spine: 'read' | 'kept',
   reasons: readonly string[],
 ): RecreatedDataset {
-  const same = found === recorded;
-  const said = same ? 'The same rows came out.' : 'Other rows came out.';
-  return {
-    name,
-    verdict: same ? 'same' : 'different',
-    rowHash: { recorded, found },
-    spine,
-    reasons: [...reasons, said],
-  };
+  const verdict = found === recorded ? 'same' : found === left.rowHash ? 'erased' : 'different';
+  const said = { same: 'The same rows came out.', erased: 'The rows that are left came out.', different: 'Other rows came out.' }; // prettier-ignore
+  return { name, verdict, rowHash: { recorded, found }, spine, reasons: [...reasons, said[verdict]] };
+}
+
+interface Hashes {
+  readonly rowHash: string;
+  readonly spineHash: string | null;
+}
+
+/** Of the rows that erasures left in the set's own files. */
+async function hashesOfLeft(
+  { db, lake }: DatasetDependencies,
+  session: Session,
+  project: ProjectName,
+  manifest: DatasetManifest,
+): Promise<Hashes> {
+  const files = await filesOfTrainingSet(db, project, manifest.name);
+  const rows = listed(files.map(({ key }) => lake.path(key)));
+  const { rowHash, prefixHash } = await hashPrefix(session, rows, manifest.columns, spineOf(manifest).length);
+  return { rowHash, spineHash: prefixHash };
+}
+
+/** The columns that the set has of its spine: its first ones. */
+function spineOf({ columns, spec: { features, naming } }: DatasetManifest): string[] {
+  const added = new Set([...nameFeatures(features, naming).map(({ column }) => column), splitColumn]);
+  return columns.map(({ name }) => name).filter((name) => !added.has(name));
 }
 
 /** Snapshots and files that the set pins and that are not there any more, in sentences. */
@@ -238,7 +258,7 @@ async function again(
   manifest: DatasetManifest,
   join: () => Promise<JoinedSpine>,
   told: readonly string[] = [],
-): Promise<{ rowHash: string; spineHash: string | null } | string> {
+): Promise<Hashes | string> {
   try {
     const joined = await join();
     const { relation, columns } = divide(joined, manifest.spec, manifest.cuts);
@@ -259,10 +279,8 @@ async function joinKept(
   manifest: DatasetManifest,
 ): Promise<JoinedSpine> {
   const { db, lake } = dependencies;
-  const { features, naming } = manifest.spec;
   const files = await filesOfTrainingSet(db, project, manifest.name);
-  const added = new Set([...nameFeatures(features, naming).map(({ column }) => column), splitColumn]);
-  const own = manifest.columns.map(({ name }) => name).filter((name) => !added.has(name));
+  const own = spineOf(manifest);
   const rows = listed(files.map(({ key }) => lake.path(key)));
   await session.run(
     `CREATE OR REPLACE TEMP TABLE spine_rows AS SELECT ${own.map(quoteName).join(', ')}, row_number() OVER () AS ${quoteName(rowNumber)} FROM ${rows}`,

@@ -138,6 +138,7 @@ function tableOf(
 
 /** The order of the keys; no key is called so. */
 const gridPlace = '"#place"';
+const noPlace = { name: '#place', type: 'BIGINT' };
 
 /** Every key at every step, the keys in their order and each key's instants in order of time. */
 async function gridRows(reading: Reading, spine: GridSpine, eventTime: string): Promise<SpineRows> {
@@ -183,6 +184,8 @@ async function gridKeys(
   const wrong = keys.rows.findIndex((row) => digestOf(Object.keys(row).sort()) !== digestOf(spec.keys.map(({ name }) => name).sort())); // prettier-ignore
   if (wrong >= 0)
     throw new DomainError('spine_invalid', `Row ${wrong} of the keys must have exactly ${spec.keys.map(({ name }) => name).join(', ')}.`, { row: keys.rows[wrong] }); // prettier-ignore
+  // An erasure may have taken all of them.
+  if (keys.rows.length === 0) return { relation: filesRelation([], [...spec.keys, noPlace]), tables: [] };
   const values = keys.rows.map(
     (row, at) => `(${spec.keys.map(({ name, type }) => typed(quoteText(String(row[name])), type)).join(', ')}, ${at})`,
   );
@@ -210,6 +213,9 @@ async function requireSpineColumns(session: Session, relation: string, spec: Dat
         throw new DomainError('spine_invalid', `The spine has no column "${name}", ${purpose}; it has ${listed}.`, {
           ...{ column: name, columns },
         });
+  const ours = columns.find(({ name }) => name.startsWith('#'));
+  if (ours)
+    throw new DomainError('spine_invalid', `The spine calls a column "${ours.name}"; names that begin with # are kept for Eider.`, { column: ours.name }); // prettier-ignore
   const type = columns.find(({ name }) => name === eventTime)?.type ?? '';
   if (!type.startsWith('TIMESTAMP'))
     throw new DomainError('spine_invalid', `The event time "${eventTime}" must be a timestamp; it is ${type}.`, {

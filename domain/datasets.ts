@@ -217,8 +217,8 @@ export interface VerifiedDataset {
 
 export interface RecreatedDataset {
   readonly name: string;
-  /** `gone`: something that it was made of is not there any more. */
-  readonly verdict: 'same' | 'different' | 'gone';
+  /** `erased`: what came out is as it is since an erasure took rows from it. `gone`: something that it was made of is not there any more. */
+  readonly verdict: 'same' | 'erased' | 'different' | 'gone';
   readonly rowHash: { readonly recorded: string; readonly found: string | null };
   /** Where the spine's rows came from: read again, or out of the set because what they were read from has changed. */
   readonly spine: 'read' | 'kept' | null;

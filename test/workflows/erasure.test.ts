@@ -8,6 +8,7 @@ import { anonymous } from '../../domain/principal.js';
 import type { Erased } from '../../domain/snapshots.js';
 import { hashRows } from '../../lake/rows.js';
 import { quoteText } from '../../lake/duckdb.js';
+import { getTrainingSet } from '../../store/datasets.js';
 import { erasuresOf, getErasure, type ErasureState } from '../../store/erasures.js';
 import { putLabels } from '../../store/labels.js';
 import { liveGeneration, tableOf } from '../../store/online.js';
@@ -161,8 +162,29 @@ test('training sets that held rows of the key, or pin a snapshot that did, are m
   await build(dataset({ name: 'later' }));
   expect(await rowsOnDisk()).toBe(0);
   const again = (await world.run('recreateDataset', `recreate/${project}`, check)) as RecreatedDataset;
-  expect(again.verdict).not.toBe('same');
+  expect(again).toMatchObject({ verdict: 'erased', spine: 'read' });
+  // Rows that came to the source since were never in it.
+  await places.change('amount + 1');
+  const kept = (await world.run('recreateDataset', `recreate/${project}`, check)) as RecreatedDataset;
+  expect(kept.verdict).toBe('erased');
   expect(again.reasons.join(' ')).toContain(`took ${held?.n} rows`);
+});
+
+test('a grid whose only key was erased has no rows left, and is made again without any', async () => {
+  const grid = {
+    from: 'grid',
+    keys: { entity: 'place', rows: [{ place: gone }] },
+    start: dayOf(3),
+    end: dayOf(6),
+    step: '1d',
+  };
+  await build(dataset({ name: 'grid', spine: grid, key: undefined }));
+  await erase();
+  expect((await getTrainingSet(world.db, project, 'grid')).spec.spine).toMatchObject({ keys: { rows: [] } });
+  const check = { project, name: 'grid', principal: 'ann' };
+  expect(await world.run('verifyDataset', `verify/${project}`, check)).toMatchObject({ verdict: 'erased' });
+  const { verdict, reasons } = (await world.run('recreateDataset', `recreate/${project}`, check)) as RecreatedDataset;
+  expect([verdict, reasons.at(-1)]).toEqual(['erased', 'The rows that are left came out.']);
 });
 
 test('asking twice while it is open is one erasure, asking again afterwards finds nothing left', async () => {

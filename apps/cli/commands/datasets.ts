@@ -113,7 +113,7 @@ function registerChecks(group: Command): void {
     .option(...waitOption)
     .action(
       withSession<Wait>((session, { wait }, dataset = '') =>
-        check<RecreatedDataset>(session, `/datasets/${dataset}/recreate`, { wait }, ['same']),
+        check<RecreatedDataset>(session, `/datasets/${dataset}/recreate`, { wait }, ['same', 'erased']),
       ),
     );
 }
