@@ -8,6 +8,7 @@ import { erasureActivities } from './erasure.js';
 import { evaluationActivities } from './evaluation.js';
 import { explainActivities } from './explain.js';
 import { featureActivities } from './features.js';
+import { handOverActivities } from './hand-over.js';
 import { inferenceActivities } from './inference.js';
 import { monitoringActivities } from './monitoring.js';
 import { onlineActivities } from './online.js';
@@ -25,6 +26,7 @@ export const createActivities = (dependencies: Dependencies) => ({
   ...resourceActivities(dependencies),
   ...featureActivities(dependencies),
   ...controlActivities(dependencies),
+  ...handOverActivities(dependencies),
   ...onlineActivities(dependencies),
   ...pushActivities(dependencies),
   ...proofActivities(dependencies),

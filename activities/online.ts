@@ -9,16 +9,17 @@ import { failpoint } from '../domain/failpoints.js';
 import type { ProjectName } from '../domain/ids.js';
 import { fromMicros } from '../domain/instants.js';
 import type { OnlineShape } from '../domain/online.js';
-import type { PublishPlan, PublishView } from '../domain/publishing.js';
+import type { PlanPublish, PublishPlan } from '../domain/publishing.js';
 import type { PinnedTable } from '../domain/tables.js';
 import { quoteName, quoteText, type Session } from '../lake/duckdb.js';
 import { deleteErased } from '../lake/erased.js';
 import { featuresText, keyText, latestInstants, latestRows } from '../lake/online.js';
 import { hashRows } from '../lake/rows.js';
 import { leaseSnapshot } from '../store/leases.js';
-import { dropRetired, flipGeneration, loadGeneration, planGeneration, type Flip } from '../store/online-publish.js';
+import { dropRetired } from '../store/online-drop.js';
+import { flipGeneration, loadGeneration, planGeneration, type Flip } from '../store/online-publish.js';
 import { shapeOf } from '../store/online-shapes.js';
-import { generationById, liveGeneration, type Generation } from '../store/online.js';
+import { generationById, liveGeneration, wasShown, type Generation } from '../store/online.js';
 import { getResource } from '../store/resources.js';
 import { tombstonesOf } from '../store/tombstones.js';
 import { waitingPushes } from '../store/staged-rows.js';
@@ -26,13 +27,14 @@ import { tableState } from '../store/snapshots.js';
 import { answeringRevision, tables } from '../store/tables.js';
 import type { Dependencies } from './dependencies.js';
 import { beating, currentWorkflowId } from './heartbeat.js';
+import { notMaterialized } from './hand-over.js';
 import { stagedView } from './staged-rows.js';
 
 export type OnlineDependencies = Pick<Dependencies, 'db' | 'engine' | 'lake' | 'scratch'>;
 
 export const onlineActivities = (dependencies: OnlineDependencies) => ({
   /** Pins the snapshot and what was pushed; a repeat gets the generation that the first attempt noted. */
-  planPublish: (input: PublishView): Promise<PublishPlan> => plan(dependencies, input),
+  planPublish: (input: PlanPublish): Promise<PublishPlan> => plan(dependencies, input),
 
   /** All of the table or nothing: a repeat loads again what was not committed, and leaves what was. */
   loadPublished: ({
@@ -52,10 +54,16 @@ export const onlineActivities = (dependencies: OnlineDependencies) => ({
       return flip;
     }),
 
-  /** Whether windows of this revision are shown online by themselves: when the view says so, and the revision is active. */
+  /**
+   * Whether what is materialized of this revision is to be shown online by itself: when the view says so, the revision is
+   * active, and its newest snapshot never was. One that was rolled back stays so until there is something new.
+   */
   async isShownOnline(input: ViewRevision): Promise<boolean> {
-    const active = await getResource(dependencies.db, input.project, 'FeatureView', input.view);
-    return active.revision === input.revision && active.spec.online && replacesLive(dependencies.db, input);
+    const { db } = dependencies;
+    const active = await getResource(db, input.project, 'FeatureView', input.view);
+    if (active.revision !== input.revision || !active.spec.online) return false;
+    const { snapshot } = await tableState(db, { ...input, schema: 'features', name: input.view });
+    return !(await wasShown(db, { ...input, snapshot })) && replacesLive(db, input);
   },
 
   /** Reads only. */
@@ -78,12 +86,11 @@ async function replacesLive(db: Dependencies['db'], { project, view, revision }:
   return live === null || live.revision === revision || (await answeringRevision(db, project, view)) === revision;
 }
 
-async function plan({ db }: OnlineDependencies, input: PublishView): Promise<PublishPlan> {
-  const { project, view, revision } = input;
+async function plan({ db }: OnlineDependencies, input: PlanPublish): Promise<PublishPlan> {
+  const { project, view, revision, handedOver = [] } = input;
   const declared = await getResource(db, project, 'FeatureView', view, revision);
   const { snapshot } = await tableState(db, { project, schema: 'features', name: view, revision });
-  if (snapshot === 0 && (await waitingPushes(db, { project, view })).length === 0)
-    throw new DomainError('features_not_materialized', `View "${view}" revision ${revision} has no commit.`, { view });
+  if (snapshot === 0 && (await waitingPushes(db, { project, view })).length === 0) throw notMaterialized(input);
   const { workflowExecution } = activityInfo();
   const generation = await planGeneration(db, {
     ...{ project, view, revision, snapshot, shape: await shapeOf(db, project, declared) },
@@ -91,6 +98,7 @@ async function plan({ db }: OnlineDependencies, input: PublishView): Promise<Pub
     madeBy: `${workflowExecution?.workflowId}/${workflowExecution?.runId}`,
     workflowId: currentWorkflowId(),
     principal: { name: input.principal },
+    handedOver,
   });
   const { id, sequence } = generation;
   const { watermark } = generation;

@@ -54,12 +54,25 @@ export function loadConfig(environment: Environment = process.env, folder: strin
     logLevel: values.EIDER_LOG_LEVEL,
     duckdb: { threads: values.EIDER_THREADS, memoryLimit: values.EIDER_MEMORY_LIMIT },
     flightCacheBytes: values.EIDER_FLIGHT_CACHE,
+    flight: {
+      keys: values.EIDER_FLIGHT_KEYS === null ? null : resolve(folder, values.EIDER_FLIGHT_KEYS),
+      open: values.EIDER_FLIGHT_OPEN === 'yes',
+      tls: tlsFilesOf(values, folder),
+    },
     retention: values.EIDER_RETENTION,
+    pushIds: values.EIDER_PUSH_IDS,
     failpoints: failpointsOf(values.EIDER_FAILPOINTS, environment),
     instance: values.EIDER_INSTANCE ?? `${hostname()}-${process.pid}`,
     /** What child processes inherit. */
     environment,
   } as const;
+}
+
+function tlsFilesOf({ EIDER_TLS_CERT: certificate, EIDER_TLS_KEY: key }: Values, folder: string) {
+  if (certificate === null && key === null) return null;
+  if (certificate !== null && key !== null)
+    return { certificate: resolve(folder, certificate), key: resolve(folder, key) };
+  throw new DomainError('config_invalid', 'Of EIDER_TLS_CERT and EIDER_TLS_KEY only one is set; they belong together.');
 }
 
 /** What breaks on purpose must never break somebody’s service. */

@@ -205,6 +205,48 @@ export const settings = {
     description: 'The Flight service that trainers read their training set from.',
     example: 'grpc://flight.example:8815',
   }),
+  EIDER_FLIGHT_KEYS: setting({
+    schema: text.nullable(),
+    default: null,
+    defaultNote: 'none: on loopback anybody may call',
+    description: 'The file of the keys that callers of Flight need, one a line: `eider key` makes them.',
+    example: '/etc/eider/flight.keys',
+  }),
+  EIDER_FLIGHT_OPEN: setting({
+    schema: z.enum(['yes', 'no'], { error: 'is neither yes nor no' }),
+    default: 'no',
+    description:
+      'Whether Flight may listen on another address than loopback without keys, as where only its own processes reach it.',
+    example: 'yes',
+  }),
+  EIDER_FLIGHT_KEY: setting({
+    schema: text.nullable(),
+    default: null,
+    defaultNote: 'none: trainers call without one',
+    description: 'The key with which trainers read their training set, when EIDER_FLIGHT_KEYS is set.',
+    example: 'eider_q83vEjRWeJC83vEjRWeJAQIDBAUGBwgJCgsMDQ4PEBE',
+    secret: true,
+  }),
+  EIDER_FLIGHT_CA: setting({
+    schema: text.nullable(),
+    default: null,
+    defaultNote: 'what the system trusts',
+    description: 'The certificate, in PEM, of the authority that signed EIDER_TLS_CERT, for trainers.',
+    example: '/etc/eider/ca.pem',
+  }),
+  EIDER_TLS_CERT: setting({
+    schema: text.nullable(),
+    default: null,
+    defaultNote: 'none: Flight does not encrypt',
+    description: 'The certificate of Flight, in PEM, followed by those that it was signed by.',
+    example: '/etc/eider/tls.crt',
+  }),
+  EIDER_TLS_KEY: setting({
+    schema: text.nullable(),
+    default: null,
+    description: 'The private key of EIDER_TLS_CERT, in PEM.',
+    example: '/etc/eider/tls.key',
+  }),
   EIDER_PYTHON: setting({
     schema: text.nullable(),
     default: null,
@@ -259,6 +301,12 @@ export const settings = {
     default: '30d',
     description:
       'How long a snapshot stays readable after a newer one replaced it; what was made from it keeps it longer.',
+    example: '7d',
+  }),
+  EIDER_PUSH_IDS: setting({
+    schema: Duration,
+    default: '30d',
+    description: 'How long a push is known by its id, so that a repeat is answered and not done again.',
     example: '7d',
   }),
   EIDER_INSTANCE: setting({

@@ -17,6 +17,7 @@ export const failpoints = [
   'push.inside',
   'push.after',
   'flush.staged',
+  'hand_over.staged',
   'compact.staged',
   'collect.before_delete',
   'erase.rewritten',

@@ -76,6 +76,8 @@ export interface MaterializeView extends Window {
   readonly principal: string;
   /** Batches at once; default 2. */
   readonly parallel?: number;
+  /** False: whoever started it publishes. Default: a view that is to be online by itself is published when it has ended. */
+  readonly publish?: boolean;
   /** What the run before handed on: a long range is worked on by several, one after the other. */
   readonly carried?: Carried;
 }

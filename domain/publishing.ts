@@ -1,3 +1,4 @@
+import type { HandOver } from './hand-over.js';
 import type { Instant, ProjectName } from './ids.js';
 import type { OnlineValue } from './online.js';
 
@@ -9,6 +10,11 @@ export interface PublishView {
   /** Rows that could be known by then. Default: by the time of the publish. */
   readonly asOf?: Instant;
   readonly principal: string;
+}
+
+/** With what was committed of the rows that had been pushed to other revisions. */
+export interface PlanPublish extends PublishView {
+  readonly handedOver?: readonly HandOver[];
 }
 
 export interface PublishPlan {
@@ -33,7 +39,9 @@ export interface Published {
   readonly replayed: number;
   /** The generation that readers saw before; null for the first. */
   readonly before: number | null;
-  /** Rows that were pushed to another revision, which was live, and that readers see no longer: push them again. */
+  /** By revision: what was taken over of rows that had been pushed to it, and what was left, and why. */
+  readonly handedOver: readonly HandOver[];
+  /** Rows that were pushed to other revisions, and that readers and joins of this one do not see: push them again. */
   readonly left: number;
 }
 

@@ -18,7 +18,7 @@ export async function completeTable(db: Queries, table: TableRef): Promise<Answe
   const { project, name, revision } = table;
   const current = (await answeringRevision(db, project, name)) ?? revision;
   if (current !== revision) {
-    // Pushes stay with their revision, so the windows that they lie in are nothing to reach.
+    // Pushes are handed over when a revision is published, so the windows that they lie in are nothing to reach.
     const own = await tableSummary(db, table, 'sources');
     const theirs = await tableSummary(db, { ...table, revision: current }, 'sources');
     const { start, end } = theirs;

@@ -1,9 +1,11 @@
 import type { Readable } from 'node:stream';
 import { DomainError } from '../domain/errors.js';
+import { addHandOvers, leftOf, type HandOver } from '../domain/hand-over.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import type { OnlineShape } from '../domain/online.js';
 import type { Principal } from '../domain/principal.js';
 import { liftTimeout, only, recordAudit, recordLineage, type Database, type Queries } from './db.js';
+import { noteTakenOver, takeStaged } from './hand-over.js';
 import {
   addIndex,
   createHeap,
@@ -28,22 +30,31 @@ export interface PlannedGeneration {
   readonly madeBy: string;
   readonly workflowId: string;
   readonly principal: Principal;
+  /** What was committed of rows that had been pushed to other revisions. */
+  readonly handedOver?: readonly HandOver[];
 }
 
-/** Notes a generation that is to be loaded, with the pushed rows that it will hold; readers see nothing of it. */
+/**
+ * Notes a generation that is to be loaded, with the pushed rows that it will hold, those that wait of other revisions among
+ * them; readers see nothing of it.
+ */
 export async function planGeneration(db: Database, planned: PlannedGeneration): Promise<Generation> {
   const { project, view, madeBy } = planned;
   return db.transaction(async (tx) => {
     await lockOnlineView(tx, project, view);
     const [made] = await tx.query<{ id: number }>('SELECT id FROM online_generations WHERE made_by = $1', [madeBy]);
     if (made) return generationById(tx, made.id);
-    const { revision, shape, snapshot, watermark, workflowId, principal } = planned;
+    await liftTimeout(tx);
+    const { revision, shape, snapshot, watermark, workflowId, principal, handedOver = [] } = planned;
+    const staged = await takeStaged(tx, { project, view, revision }, shape, handedOver);
+    // What is left is counted by the flip, which has the last word.
+    const sofar = addHandOvers(handedOver, staged.map((one) => ({ ...one, left: 0 }))); // prettier-ignore
     return only(
       await tx.query<Generation>(
         `WITH counted AS (UPDATE online_views SET generations = generations + 1 WHERE project = $1 AND view = $2 RETURNING generations, sequence, number)
-         INSERT INTO online_generations AS g (project, view, generation, revision, shape, snapshot, sequence, watermark, status, planned_on, made_by, workflow_id, principal)
-         SELECT $1, $2, generations, $3, $4, $5, sequence, $6, 'building', number, $7, $8, $9 FROM counted RETURNING ${generationColumns}`,
-        [project, view, revision, JSON.stringify(shape), snapshot, watermark, madeBy, workflowId, principal.name],
+         INSERT INTO online_generations AS g (project, view, generation, revision, shape, snapshot, sequence, watermark, status, planned_on, made_by, workflow_id, principal, handed_over)
+         SELECT $1, $2, generations, $3, $4, $5, sequence, $6, 'building', number, $7, $8, $9, $10 FROM counted RETURNING ${generationColumns}`,
+        [project, view, revision, JSON.stringify(shape), snapshot, watermark, madeBy, workflowId, principal.name, JSON.stringify(sofar)], // prettier-ignore
       ),
     );
   });
@@ -79,7 +90,9 @@ export interface Flip {
   readonly replayed: number;
   /** The generation that readers saw before; null for the first. */
   readonly before: number | null;
-  /** Rows that were pushed to another revision, whose generation readers saw before, and that they see no longer. */
+  /** By revision: what was taken over of rows that had been pushed to it, and what was left. */
+  readonly handedOver: readonly HandOver[];
+  /** Rows that were pushed to other revisions, and that readers and joins of this one do not see. */
   readonly left: number;
 }
 
@@ -97,14 +110,13 @@ export async function flipGeneration(
     const generation = await generationById(tx, id);
     const before = at.live === null ? null : await generationById(tx, at.live);
     if (generation.status === 'live') return recordedFlip(tx, project, generation);
-    const { planned_on } = only(await tx.query<{ planned_on: number }>('SELECT planned_on FROM online_generations WHERE id = $1', [id])); // prettier-ignore
+    const { planned_on, handed_over } = only(await tx.query<{ planned_on: number; handed_over: HandOver[] }>('SELECT planned_on, handed_over FROM online_generations WHERE id = $1', [id])); // prettier-ignore
     if (generation.status !== 'loaded' || planned_on !== at.number) {
       const message = `The pointer of "${view}" was moved after generation ${generation.generation} had been planned; it stays where it is.`;
       throw new DomainError('generation_moved', message, { view, generation: generation.generation });
     }
-    const replayed = await replayPushes(tx, project, view, generation);
-    await movePointer(tx, project, view, { from: at.live, to: id, previous: at.live });
-    await recordMove(tx, project, generation, { action: 'published', replayed, principal, workflowId: generation.workflowId, reason: null }); // prettier-ignore
+    const move = { action: 'published', principal, workflowId: generation.workflowId, reason: null } as const;
+    const flip = await flipTo(tx, project, generation, { before, previous: at.live, handedOver: handed_over, move });
     await recordLineage(tx, project, [
       {
         from: ['table', `features/${view}@r${generation.revision}@s${generation.snapshot}`],
@@ -112,35 +124,46 @@ export async function flipGeneration(
       },
     ]);
     await forgetBeaten(tx, project, view, id, at.live);
-    const left = await leftBehind(tx, project, generation, before?.revision ?? null);
-    return { generation: await generationById(tx, id), replayed, before: before?.generation ?? null, left };
+    return flip;
   });
 }
 
+interface Flipping {
+  readonly before: Generation | null;
+  /** What a roll-back will go to from then on. */
+  readonly previous: number | null;
+  /** What the generation has of other revisions already. */
+  readonly handedOver: readonly HandOver[];
+  readonly move: Pick<Move, 'action' | 'principal' | 'workflowId' | 'reason'>;
+}
+
+/** The generation shows what was pushed since it was planned, to whichever revision; then readers see it. */
+async function flipTo(
+  tx: Queries,
+  project: ProjectName,
+  generation: Generation,
+  { before, previous, handedOver: already, move }: Flipping,
+): Promise<Flip> {
+  const { id, view, revision, shape } = generation;
+  const taking = { project, view, revision };
+  const handedOver = addHandOvers(already, await takeStaged(tx, taking, shape, already));
+  const replayed = await replayPushes(tx, project, view, generation);
+  await noteTakenOver(tx, taking, before?.revision ?? null);
+  await movePointer(tx, project, view, { from: before?.id ?? null, to: id, previous });
+  await recordMove(tx, project, generation, { ...move, replayed, handedOver });
+  const left = leftOf(handedOver);
+  return { generation: await generationById(tx, id), replayed, before: before?.generation ?? null, handedOver, left };
+}
+
 async function recordedFlip(tx: Queries, project: ProjectName, generation: Generation): Promise<Flip> {
-  const [row] = await tx.query<{ replayed: number; before: number | null; revision: number | null }>(
-    `SELECT h.replayed, p.generation AS before, p.revision FROM online_history h LEFT JOIN online_views v ON (v.project, v.view) = (h.project, h.view)
+  const [row] = await tx.query<{ replayed: number; before: number | null; handedOver: HandOver[] }>(
+    `SELECT h.replayed, h.handed_over AS "handedOver", p.generation AS before FROM online_history h LEFT JOIN online_views v ON (v.project, v.view) = (h.project, h.view)
        LEFT JOIN online_generations p ON p.id = v.previous
      WHERE h.project = $1 AND h.view = $2 AND h.generation = $3 AND h.action = 'published' ORDER BY h.number DESC LIMIT 1`,
     [project, generation.view, generation.generation],
   );
-  const left = await leftBehind(tx, project, generation, row?.revision ?? null);
-  return { generation, replayed: row?.replayed ?? 0, before: row?.before ?? null, left };
-}
-
-/** A revision may compute a feature otherwise, so what was pushed to the one before is not taken over: it is counted. */
-async function leftBehind(
-  tx: Queries,
-  project: ProjectName,
-  { view, revision }: Generation,
-  before: number | null,
-): Promise<number> {
-  if (before === revision) return 0;
-  const rows = await tx.query<{ left: number }>(
-    "SELECT count(*) AS left FROM pushed_rows WHERE project = $1 AND view = $2 AND revision = $3 AND target <> 'offline'",
-    [project, view, before],
-  );
-  return only(rows).left;
+  const { replayed = 0, before = null, handedOver = [] } = row ?? {};
+  return { generation, replayed, before, handedOver, left: leftOf(handedOver) };
 }
 
 /** Readers see the generation before, and everything that was pushed since: nothing that was acknowledged is lost. */
@@ -157,16 +180,8 @@ export async function rollBack(
     if (at.live === null || at.previous === null)
       throw new DomainError('generation_none_older', `The view "${view}" has no older generation.`, { view });
     const [before, generation] = [await generationById(tx, at.live), await generationById(tx, at.previous)];
-    const replayed = await replayPushes(tx, project, view, generation);
-    await movePointer(tx, project, view, { from: at.live, to: at.previous, previous: null });
-    await recordMove(tx, project, generation, { action: 'rolled back', replayed, principal, workflowId: null, reason });
-    const { left } = only(
-      await tx.query<{ left: number }>(
-        'SELECT count(*) AS left FROM pushed_rows WHERE project = $1 AND view = $2 AND revision <> $3 AND sequence > $4',
-        [project, view, generation.revision, generation.sequence],
-      ),
-    );
-    return { generation: await generationById(tx, generation.id), replayed, before: before.generation, left };
+    const move = { action: 'rolled back', principal, workflowId: null, reason } as const;
+    return flipTo(tx, project, generation, { before, previous: null, handedOver: [], move });
   });
 }
 
@@ -186,6 +201,7 @@ async function movePointer(
 interface Move {
   readonly action: 'published' | 'rolled back';
   readonly replayed: number;
+  readonly handedOver: readonly HandOver[];
   readonly reason: string | null;
   readonly workflowId: string | null;
   readonly principal: Principal;
@@ -195,14 +211,14 @@ async function recordMove(
   tx: Queries,
   project: ProjectName,
   { view, generation }: Generation,
-  { action, replayed, reason, workflowId, principal }: Move,
+  { action, replayed, handedOver, reason, workflowId, principal }: Move,
 ): Promise<void> {
   await tx.query(
-    `INSERT INTO online_history (project, view, number, action, generation, replayed, reason, workflow_id, principal)
-     SELECT project, view, number, $3, $4, $5, $6, $7, $8 FROM online_views WHERE project = $1 AND view = $2`,
-    [project, view, action, generation, replayed, reason, workflowId, principal.name],
+    `INSERT INTO online_history (project, view, number, action, generation, replayed, reason, workflow_id, principal, handed_over)
+     SELECT project, view, number, $3, $4, $5, $6, $7, $8, $9 FROM online_views WHERE project = $1 AND view = $2`,
+    [project, view, action, generation, replayed, reason, workflowId, principal.name, JSON.stringify(handedOver)],
   );
-  await recordAudit(tx, project, principal, action, `online/${view}/g${generation}`, { replayed, reason });
+  await recordAudit(tx, project, principal, action, `online/${view}/g${generation}`, { replayed, handedOver, reason });
 }
 
 /** Rows that were pushed online only, and that neither kept generation shows: every publish would beat them again. */
@@ -213,36 +229,4 @@ async function forgetBeaten(tx: Queries, project: ProjectName, view: string, liv
     `DELETE FROM pushed_rows p WHERE project = $1 AND view = $2 AND target = 'online' AND ${unseen.join(' AND ')}`,
     [project, view],
   );
-}
-
-/** How long a drop waits for somebody who still reads; the next publish tries again. */
-const lockTimeout = '2s';
-const lockNotAvailable = '55P03';
-
-/** Drops the tables that nothing can come back to: all but the live generation and the one before. Returns how many. */
-export async function dropRetired(db: Database, project: ProjectName, view: string): Promise<number> {
-  const rows = await db.query<{ id: number }>(
-    `SELECT g.id FROM online_generations g JOIN online_views v USING (project, view)
-     WHERE g.project = $1 AND g.view = $2 AND g.status <> 'dropped' AND g.id IS DISTINCT FROM v.live AND g.id IS DISTINCT FROM v.previous`,
-    [project, view],
-  );
-  let dropped = 0;
-  for (const { id } of rows)
-    try {
-      dropped += await dropOne(db, project, view, id);
-    } catch (error) {
-      if ((error as { code?: string }).code !== lockNotAvailable) throw error;
-    }
-  return dropped;
-}
-
-async function dropOne(db: Database, project: ProjectName, view: string, id: number): Promise<number> {
-  return db.transaction(async (tx) => {
-    await tx.query(`SET LOCAL lock_timeout = '${lockTimeout}'`);
-    const at = await lockOnlineView(tx, project, view);
-    if (at.live === id || at.previous === id) return 0;
-    await tx.query(`DROP TABLE IF EXISTS ${tableOf(id)}`);
-    await tx.query("UPDATE online_generations SET status = 'dropped' WHERE id = $1", [id]);
-    return 1;
-  });
 }

@@ -1,4 +1,5 @@
 import { DomainError } from '../domain/errors.js';
+import type { HandOver } from '../domain/hand-over.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
 import type { OnlineShape } from '../domain/online.js';
 import type { Queries } from './db.js';
@@ -84,6 +85,18 @@ export async function generationById(db: Queries, id: number): Promise<Generatio
   return row;
 }
 
+/** Whether readers have seen this snapshot of the revision, or a newer one; a table without a commit has nothing to show. */
+export async function wasShown(
+  db: Queries,
+  { project, view, revision, snapshot }: Pick<Generation, 'view' | 'revision' | 'snapshot'> & { project: ProjectName },
+): Promise<boolean> {
+  const rows = await db.query(
+    `SELECT 1 FROM online_generations WHERE project = $1 AND view = $2 AND revision = $3 AND snapshot >= $4 AND live_at IS NOT NULL LIMIT 1`,
+    [project, view, revision, snapshot],
+  );
+  return snapshot === 0 || rows.length > 0;
+}
+
 /** Newest first. */
 export async function listGenerations(
   db: Queries,
@@ -103,6 +116,8 @@ export interface OnlineMove {
   readonly action: 'published' | 'rolled back';
   readonly generation: number;
   readonly replayed: number;
+  /** By revision: what was taken over of rows that had been pushed to it, and what was left. */
+  readonly handedOver: readonly HandOver[];
   readonly reason: string | null;
   readonly workflowId: string | null;
   readonly principal: string;
@@ -117,7 +132,7 @@ export async function onlineHistory(
   limit = 20,
 ): Promise<OnlineMove[]> {
   return db.query<OnlineMove>(
-    `SELECT number, action, generation, replayed, reason, workflow_id AS "workflowId", principal, at
+    `SELECT number, action, generation, replayed, handed_over AS "handedOver", reason, workflow_id AS "workflowId", principal, at
      FROM online_history WHERE project = $1 AND view = $2 ORDER BY number DESC LIMIT $3`,
     [project, view, limit],
   );

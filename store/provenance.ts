@@ -55,7 +55,7 @@ export interface PushOrigin {
   readonly sequence: number;
 }
 
-/** The last push of a row with this key and these instants. */
+/** The last push of a row with this key and these instants; to another revision when this one took the row over from there. */
 export async function pushOf(
   db: Queries,
   { project, name, revision }: TableRef,
@@ -64,8 +64,8 @@ export async function pushOf(
   const [row] = await db.query<PushOrigin>(
     `SELECT p.id, p.principal, p.pushed_at AS "pushedAt", r.sequence
      FROM pushed_rows r JOIN pushes p ON (p.project, p.view, p.id) = (r.project, r.view, r.push_id)
-     WHERE r.project = $1 AND r.view = $2 AND r.revision = $3 AND r.key = $4 AND r.event_time = $5 AND coalesce(r.known_at, r.event_time) = $6
-     ORDER BY r.sequence DESC LIMIT 1`,
+     WHERE r.project = $1 AND r.view = $2 AND r.key = $4 AND r.event_time = $5 AND coalesce(r.known_at, r.event_time) = $6
+     ORDER BY r.revision = $3 DESC, r.sequence DESC LIMIT 1`,
     [project, name, revision, key, eventTime, knownAt],
   );
   return row ?? null;

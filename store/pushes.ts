@@ -1,16 +1,18 @@
+import { createHmac } from 'node:crypto';
 import { DomainError } from '../domain/errors.js';
 import { failpoint } from '../domain/failpoints.js';
 import type { ProjectName } from '../domain/ids.js';
 import { fromMicros } from '../domain/instants.js';
-import { digestOf } from '../domain/json.js';
+import { canonicalJson } from '../domain/json.js';
 import type { OnlineShape } from '../domain/online.js';
 import { stagedRowsOf, type Push, type Pushed, type StagedRow } from '../domain/pushes.js';
 import type { Principal } from '../domain/principal.js';
 import { only, type Database, type Queries } from './db.js';
+import { notePushed } from './hand-over.js';
 import { shapeOf } from './online-shapes.js';
 import { createTable, generationById, lockOnlineView, tableOf, type OnlineView } from './online.js';
 import { getResource } from './resources.js';
-import { withoutErased } from './tombstones.js';
+import { secretNamed, withoutErased } from './tombstones.js';
 import { sincePlanned, type PlannedOn } from './staged-rows.js';
 
 /**
@@ -24,23 +26,20 @@ export async function pushRows(
   principal: Principal,
 ): Promise<Pushed & { repeated: boolean }> {
   const { project, view, rows, to, id } = push;
-  const digest = digestOf({ rows, to });
   const pushed = await db.transaction(async (tx) => {
     const at = await lockOnlineView(tx, project, view);
-    const [made] = await tx.query<{ digest: string; answer: Pushed }>(
-      'SELECT digest, answer FROM pushes WHERE project = $1 AND view = $2 AND id = $3',
-      [project, view, id],
-    );
-    if (made && made.digest !== digest)
-      throw new DomainError('push_id_reused', `The push "${id}" of the view "${view}" had other rows.`, { id });
-    if (made) return { ...made.answer, repeated: true };
+    const digest = await digestOfRows(tx, push);
+    const made = await recordedAnswer(tx, push, digest);
+    if (made) return { ...made, repeated: true };
     const aim = await aimOf(tx, project, view, at, to !== 'offline');
     const given = stagedRowsOf(aim.shape, rows, to, fromMicros(Date.now() * 1000));
     const staged = await withoutErased(tx, project, view, given);
     const sequence = at.sequence + staged.length;
     const into = { ...push, revision: aim.revision, after: at.sequence };
-    await recordPush(tx, into, digest, principal);
+    // What was left out because it was erased must not be found by trying, so such a push is known by its id alone.
+    await recordPush(tx, into, staged.length < given.length ? null : digest, principal);
     await stage(tx, into, staged);
+    if (staged.length > 0) await notePushed(tx, into, sequence);
     await tx.query('UPDATE online_views SET sequence = $3 WHERE project = $1 AND view = $2', [project, view, sequence]);
     const generation =
       aim.generation ?? (to === 'offline' ? null : await beginEmpty(tx, project, view, aim, principal));
@@ -55,6 +54,23 @@ export async function pushRows(
   });
   await failpoint('push.after');
   return pushed;
+}
+
+/** Tells rows apart to us only: a digest without a key would say which rows they were to whoever tries some. */
+async function digestOfRows(tx: Queries, { rows, to }: Push): Promise<string> {
+  const secret = await secretNamed(tx, 'pushes');
+  return createHmac('sha256', secret).update(canonicalJson({ rows, to })).digest('hex');
+}
+
+/** Throws `push_id_reused` for other rows; after an erasure no digest is left to tell. */
+async function recordedAnswer(tx: Queries, { project, view, id }: Push, digest: string): Promise<Pushed | null> {
+  const [made] = await tx.query<{ digest: string | null; answer: Pushed }>(
+    'SELECT digest, answer FROM pushes WHERE project = $1 AND view = $2 AND id = $3',
+    [project, view, id],
+  );
+  if (made && made.digest !== null && made.digest !== digest)
+    throw new DomainError('push_id_reused', `The push "${id}" of the view "${view}" had other rows.`, { id });
+  return made?.answer ?? null;
 }
 
 interface Aim {
@@ -77,7 +93,7 @@ type Into = Push & { readonly revision: number; readonly after: number };
 async function recordPush(
   tx: Queries,
   { project, view, id }: Into,
-  digest: string,
+  digest: string | null,
   principal: Principal,
 ): Promise<void> {
   await tx.query('INSERT INTO pushes (project, view, id, digest, answer, principal) VALUES ($1,$2,$3,$4,$5,$6)', [
@@ -158,3 +174,19 @@ const upserted = 'key, event_time, coalesce(known_at, event_time), sequence, fea
 const newestFirst = 'ORDER BY key, event_time DESC, coalesce(known_at, event_time) DESC, sequence DESC';
 const unlessOlder = `ON CONFLICT (key) DO UPDATE SET event_time = EXCLUDED.event_time, known_at = EXCLUDED.known_at, sequence = EXCLUDED.sequence, features = EXCLUDED.features
   WHERE (g.event_time, g.known_at) <= (EXCLUDED.event_time, EXCLUDED.known_at)`;
+
+/**
+ * Forgets ids of pushes that are older than this, a few at a time: a repeat would be a push of its own. Those whose rows are still
+ * staged stay, for explanations name them. Returns how many went.
+ */
+export async function forgetPushes(db: Queries, olderThanMicros: number): Promise<number> {
+  const gone = await db.query(
+    `DELETE FROM pushes WHERE (project, view, id) IN (
+       SELECT project, view, id FROM pushes p WHERE pushed_at < now() - $1::double precision * interval '1 microsecond'
+         AND NOT EXISTS (SELECT FROM pushed_rows r WHERE (r.project, r.view, r.push_id) = (p.project, p.view, p.id))
+       ORDER BY pushed_at LIMIT ${forgottenMax}) RETURNING 1`,
+    [olderThanMicros],
+  );
+  return gone.length;
+}
+const forgottenMax = 10_000;

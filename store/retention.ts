@@ -33,10 +33,16 @@ const garbageCompactions = `${tableWhere} AND removed_at IS NULL
   AND NOT EXISTS (SELECT FROM leases l WHERE (l.project, l.schema, l.name, l.revision) = ($1, $2, $3, $4) AND l.expires_at > clock_timestamp()
     AND l.snapshot >= k.begin_snapshot AND (k.end_snapshot IS NULL OR l.snapshot < k.end_snapshot))`;
 
+/** What the generation before would take over of another revision if the view were rolled back to it. */
+const handedBack = `SELECT FROM online_views v JOIN online_generations g ON g.id = v.previous
+  LEFT JOIN pushed_revisions r ON (r.project, r.view, r.revision) = (v.project, v.view, g.revision)
+  WHERE (v.project, v.view) = ($1, $3) AND g.revision <> $4 AND pushed_rows.origin IS NULL AND pushed_rows.sequence > coalesce(r.taken_over, 0)`;
+
 /** Pushed rows that every snapshot somebody may still read holds by itself; a generation that began with a push has no snapshot. */
 const garbagePushes = `project = $1 AND $2 = 'features' AND view = $3 AND revision = $4 AND target <> 'online' AND flushed_snapshot <= $5
   AND NOT EXISTS (SELECT FROM (${pins}) p WHERE p.snapshot < flushed_snapshot)
-  AND NOT EXISTS (SELECT FROM online_generations g WHERE (g.project, g.view, g.revision, g.snapshot) = ($1, $3, $4, 0) AND g.status <> 'dropped')`;
+  AND NOT EXISTS (SELECT FROM online_generations g WHERE (g.project, g.view, g.revision, g.snapshot) = ($1, $3, $4, 0) AND g.status <> 'dropped')
+  AND NOT EXISTS (${handedBack})`;
 
 /** The newest commit at the instant says which snapshot is the oldest that time alone keeps; null: all are younger. */
 async function oldestKept(db: Queries, table: TableRef, before: Instant): Promise<number | null> {

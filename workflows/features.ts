@@ -60,7 +60,8 @@ export async function materializeView(input: MaterializeView): Promise<Materiali
     const whole = total > 0 && tally.refused === 0;
     // First: a revision that does not answer is not shown online in the place of one that does.
     const answering = whole ? await safe.completeTable({ ...input, carried: undefined }) : null;
-    if (tally.committed > 0) await publishCommitted(input);
+    // A run before may have committed and not come to it, or what it committed did not answer yet.
+    if ((tally.committed > 0 || whole) && input.publish !== false) await publishCommitted(input);
     if (tally.refused > 0) throw refusal(tally, total);
     const aside = tally.quarantined > 0 ? `, ${tally.quarantined} rows quarantined` : '';
     const older = answering?.lacks

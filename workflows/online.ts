@@ -20,8 +20,10 @@ const long = proxyActivities<Activities>(steps.heartbeating);
 export async function publishView(input: PublishView): Promise<Published> {
   const { project, view, revision, principal } = input;
   const reporter = report(`Publish ${view}@r${revision}`, { project, resource: `FeatureView/${view}` });
+  reporter.stage('hand over', 'what was pushed to other revisions and this one can read');
+  const handedOver = await long.takeOverPushes(input);
   reporter.stage('plan', 'pinning the snapshot and what was pushed');
-  const plan = await safe.planPublish(input);
+  const plan = await safe.planPublish({ ...input, handedOver });
   const what = `generation ${plan.generation} from snapshot ${plan.snapshot} as of ${plan.watermark}`;
   try {
     reporter.stage('load', what);
@@ -29,15 +31,13 @@ export async function publishView(input: PublishView): Promise<Published> {
       { project, id: plan.id },
     ]);
     reporter.stage('flip', `${rows} rows; rows that were pushed meanwhile are written again`);
-    const { replayed, before, left } = await long.flipPublished({ project, id: plan.id, principal });
+    const { generation: _, ...flip } = await long.flipPublished({ project, id: plan.id, principal });
     await safe.dropRetired({ project, view });
-    const pushed = left > 0 ? `; ${left} that were pushed to another revision stay with it` : '';
-    reporter.stage(
-      'done',
-      `generation ${plan.generation} is live with ${rows} rows, ${replayed} written again${pushed}`,
-    );
+    const left = flip.left > 0 ? `; ${flip.left} that were pushed to other revisions stay with those` : '';
+    const replayed = `${flip.replayed} written again`;
+    reporter.stage('done', `generation ${plan.generation} is live with ${rows} rows, ${replayed}${left}`);
     const { generation, snapshot, watermark } = plan;
-    return { view, revision, generation, snapshot, watermark, rows, rowHash, replayed, before, left };
+    return { view, revision, generation, snapshot, watermark, rows, rowHash, ...flip };
   } catch (error) {
     // What was loaded and will never be live.
     await CancellationScope.nonCancellable(() => safe.dropRetired({ project, view }));
@@ -46,12 +46,12 @@ export async function publishView(input: PublishView): Promise<Published> {
 }
 
 /**
- * After windows were committed: starts the publish of a view that is to be shown online by itself. One that is under way may
- * have pinned an older snapshot, so its end is waited for.
+ * After a materialization: starts the publish of a view that is to be shown online by itself, unless its newest snapshot was
+ * shown already. One that is under way may have pinned an older snapshot, so its end is waited for.
  */
 export async function publishCommitted({ project, view, revision, principal }: PublishView): Promise<boolean> {
-  if (!(await safe.isShownOnline({ project, view, revision }))) return false;
   for (let waitMs = 200; ; waitMs = Math.min(waitMs * 2, 30_000)) {
+    if (!(await safe.isShownOnline({ project, view, revision }))) return false;
     try {
       await startChild(publishView, {
         workflowId: workflowIds.publish(project, view),

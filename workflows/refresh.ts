@@ -26,7 +26,7 @@ export async function refreshView(input: RefreshView): Promise<Refreshed> {
   const materialized = await whenFree(() =>
     executeChild(materializeView, {
       workflowId: workflowIds.materialize(project, view, revision, start, end),
-      args: [{ project, view, revision, start, end, principal }],
+      args: [{ project, view, revision, start, end, principal, publish: false }],
       staticSummary: `Materialize ${view}@r${revision}`,
       parentClosePolicy: 'REQUEST_CANCEL',
     }),

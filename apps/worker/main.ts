@@ -98,6 +98,7 @@ async function start(config: Config, log: Logger): Promise<void> {
     client: new Client({ connection: clientConnection, namespace }),
     taskQueue,
     retention: config.retention,
+    pushIds: config.pushIds,
     log,
   });
   const running = worker.run();

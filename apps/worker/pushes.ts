@@ -1,4 +1,6 @@
 import { workflowIds } from '../../domain/ids.js';
+import { durationMicros } from '../../domain/instants.js';
+import { forgetPushes } from '../../store/pushes.js';
 import { waitingPushes } from '../../store/staged-rows.js';
 import type { UpkeepDependencies } from './schedules.js';
 
@@ -17,4 +19,11 @@ export async function flushDue({ db, client, taskQueue }: UpkeepDependencies): P
       staticSummary: `Flush what was pushed to ${view}`,
     });
   return views.size;
+}
+
+/** Until no more ids of pushes are older than they are promised to be known. */
+export async function forgetOldPushes({ db, pushIds, log }: UpkeepDependencies): Promise<void> {
+  let forgotten = 0;
+  for (let some = -1; some !== 0; forgotten += some) some = await forgetPushes(db, durationMicros(pushIds));
+  if (forgotten > 0) log.info('ids of old pushes were forgotten', { pushes: forgotten });
 }

@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { WorkflowNotFoundError } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { DomainError } from '../../domain/errors.js';
 import type { ProjectName } from '../../domain/ids.js';
 import { closeRollout, openRollouts } from '../../store/deployment.js';
+import { dropUnfinished, unfinishedGenerations } from '../../store/online-drop.js';
 import { drainOne, type OutboxMessage } from '../../store/outbox.js';
 import { listProjects, listResources } from '../../store/resources.js';
 import { endRun, runningRuns } from '../../store/training.js';
 import { syncCollection } from './collection.js';
-import { flushDue } from './pushes.js';
+import { flushDue, forgetOldPushes } from './pushes.js';
 import { syncMonitor, type UpkeepDependencies } from './schedules.js';
 
 const drainEveryMs = 500;
@@ -46,7 +47,7 @@ async function handle(dependencies: UpkeepDependencies, { project, topic, payloa
   await syncMonitor(dependencies, project, payload.monitor ?? '');
 }
 
-/** Schedules against Monitors, and what is noted as under way against its workflow. */
+/** Schedules against Monitors, what is noted as under way against its workflow, and what has had its time. */
 export async function reconcile(dependencies: UpkeepDependencies): Promise<void> {
   const { db } = dependencies;
   for (const { name } of await listProjects(db)) {
@@ -56,28 +57,44 @@ export async function reconcile(dependencies: UpkeepDependencies): Promise<void>
     await syncCollection(dependencies, project);
   }
   await endUnfinished(dependencies);
+  await dropAbandoned(dependencies);
+  await forgetOldPushes(dependencies);
 }
 
 /** A workflow that was terminated could not say how it ended: without this its rollout would block the endpoint for ever. */
 export async function endUnfinished({ db, client, log }: UpkeepDependencies): Promise<void> {
-  const isOver = async (workflowId: string): Promise<boolean> => {
-    try {
-      const { name } = (await client.workflow.getHandle(workflowId).describe()).status;
-      return ['COMPLETED', 'FAILED', 'CANCELLED', 'TERMINATED', 'TIMED_OUT'].includes(name);
-    } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return true;
-      throw error;
-    }
-  };
   const detail = 'Its workflow ended without a word, as one that is terminated does.';
   for (const { project, id, workflowId } of await openRollouts(db))
-    if (await isOver(workflowId)) {
+    if (await isOver(client, workflowId)) {
       await closeRollout(db, project, id, 'failed', detail);
       log.warn('an unfinished rollout was closed', { project, rollout: id });
     }
   for (const { project, id, workflowId } of await runningRuns(db))
-    if (await isOver(workflowId)) {
+    if (await isOver(client, workflowId)) {
       await endRun(db, project, id, 'failed', { code: 'internal', detail });
       log.warn('an unfinished run was ended', { project, run: id });
     }
+}
+
+/**
+ * A publish that was terminated leaves a generation that would keep its snapshot until the next one. While any publish of the
+ * view is open it is left alone: that one drops it at its end, if it is not its own.
+ */
+export async function dropAbandoned({ db, client, log }: UpkeepDependencies): Promise<void> {
+  for (const unfinished of await unfinishedGenerations(db))
+    if ((await isOver(client, unfinished.workflowId)) && (await dropUnfinished(db, unfinished))) {
+      const { project, view, generation } = unfinished;
+      log.warn('a generation that nobody will publish was dropped', { project, view, generation });
+    }
+}
+
+/** Whether no execution is open under this id. */
+async function isOver(client: Client, workflowId: string): Promise<boolean> {
+  try {
+    const { name } = (await client.workflow.getHandle(workflowId).describe()).status;
+    return ['COMPLETED', 'FAILED', 'CANCELLED', 'TERMINATED', 'TIMED_OUT'].includes(name);
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return true;
+    throw error;
+  }
 }

@@ -53,7 +53,7 @@ function registerPublishing(program: Command): void {
           started,
           { wait },
           (made) =>
-            `Generation ${made.generation} of ${made.view}@r${made.revision} is live: ${figure(made.rows)} rows of snapshot ${made.snapshot} as of ${moment(made.watermark)}, ${figure(made.replayed)} pushed rows written again.\n${leftBehind(made)}`,
+            `Generation ${made.generation} of ${made.view}@r${made.revision} is live: ${figure(made.rows)} rows of snapshot ${made.snapshot} as of ${moment(made.watermark)}, ${figure(made.replayed)} pushed rows written again.\n${handedOver(made)}`,
         );
       }),
     );
@@ -69,19 +69,29 @@ function registerPublishing(program: Command): void {
         const moved = await session.api.post<RolledBack>(`/features/${view}/rollback`, { reason });
         session.answer(
           moved,
-          () => `Generation ${moved.live.generation} of ${view} is live again instead of ${moved.before}; ${figure(moved.replayed)} pushed rows written again.\n`, // prettier-ignore
+          () => `Generation ${moved.live.generation} of ${view} is live again instead of ${moved.before}; ${figure(moved.replayed)} pushed rows written again.\n${handedOver(moved)}`, // prettier-ignore
         );
       }),
     );
 }
 
-const leftBehind = ({ left }: Published): string =>
-  left > 0 ? `${figure(left)} rows that were pushed to the revision before stay with it: push them again.\n` : '';
+/** What became of rows that had been pushed to other revisions. */
+const handedOver = ({ handedOver: all }: Pick<Published, 'handedOver'>): string =>
+  all
+    .map(({ revision, rows, left, why }) => {
+      const taken = rows > 0 ? `${figure(rows)} rows that were pushed to revision ${revision} were taken over.\n` : '';
+      return left > 0
+        ? `${taken}${figure(left)} rows that were pushed to revision ${revision} are left there: ${why}. Push again those that hold for this one.\n`
+        : taken;
+    })
+    .join('');
 
 interface RolledBack {
   readonly live: { readonly generation: number };
   readonly before: number;
   readonly replayed: number;
+  readonly handedOver: Published['handedOver'];
+  readonly left: number;
 }
 
 function registerPushing(program: Command): void {
