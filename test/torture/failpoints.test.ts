@@ -25,10 +25,10 @@ interface Work {
 }
 
 const queueOf = (failpoint: Failpoint) => `dies-${failpoint}`;
-const materialize = async (project: ProjectName, queue?: string) => {
-  const id = workflowIds.materialize(project, view, 1, range.start, range.end);
+const materialize = async (project: ProjectName, queue?: string, revision = 1) => {
+  const id = workflowIds.materialize(project, view, revision, range.start, range.end);
   return (
-    await world.start('materializeView', id, { project, view, revision: 1, ...range, principal }, queue)
+    await world.start('materializeView', id, { project, view, revision, ...range, principal }, queue)
   ).result();
 };
 const compact = async (project: ProjectName, queue?: string) => {
@@ -36,8 +36,8 @@ const compact = async (project: ProjectName, queue?: string) => {
   return (await world.start('compactTable', workflowIds.compact(project, view, 1), input, queue)).result();
 };
 
-const publish = async (project: ProjectName, queue?: string) => {
-  const input = { project, view, revision: 1, asOf: range.end, principal };
+const publish = async (project: ProjectName, queue?: string, revision = 1) => {
+  const input = { project, view, revision, asOf: range.end, principal };
   return (await world.start('publishView', workflowIds.publish(project, view), input, queue)).result();
 };
 const pushedRows = (event: string) =>
@@ -48,6 +48,9 @@ const push = (project: ProjectName, id = 'one', event = dayOf(3)) => {
 };
 const flush = async (project: ProjectName, queue?: string) =>
   (await world.start('flushPushes', workflowIds.flush(project, view), { project, view, principal }, queue)).result();
+/** A revision that can read what is pushed to the first one. */
+const declareNext = (project: ProjectName) =>
+  world.apply(eventResources({ path: `${world.home}/data/${project}.parquet`, window: '6h', ttl: '9d', endpoint: false }), project); // prettier-ignore
 /** Everything that the windows held is replaced, so that there is something to collect. */
 const change = async (project: ProjectName) => {
   await world.write(`${project}.parquet`, eventsSql({ days: 4, change: 'amount + 1' }));
@@ -75,6 +78,10 @@ const works = {
   publish: { prepare: inOrder(materialize, push), disturbed: publish },
   push: { prepare: inOrder(materialize, publish), disturbed: (project) => push(project) },
   flush: { prepare: inOrder(materialize, push, (project) => push(project, 'two', dayOf(4))), disturbed: flush },
+  handOver: {
+    prepare: inOrder(materialize, publish, push, (project) => push(project, 'two', dayOf(4)), flush, (project) => push(project, 'three', dayOf(4)), declareNext, (project) => materialize(project, undefined, 2)), // prettier-ignore
+    disturbed: (project, queue) => publish(project, queue, 2),
+  },
   compact: { prepare: materialize, disturbed: compact },
   collect: { prepare: inOrder(materialize, change), disturbed: collect },
   erase: { prepare: inOrder(materialize, publish, push), disturbed: erase },
@@ -94,6 +101,7 @@ const deaths: Record<Failpoint, { readonly work: keyof typeof works; readonly pa
   'push.inside': { work: 'push' },
   'push.after': { work: 'push' },
   'flush.staged': { work: 'flush', pass: 2 },
+  'hand_over.staged': { work: 'handOver', pass: 2 },
   'compact.staged': { work: 'compact' },
   'collect.before_delete': { work: 'collect' },
   'erase.rewritten': { work: 'erase', pass: 2 },

@@ -42,7 +42,7 @@ export async function outcomeOf(db: Queries, project: ProjectName): Promise<Outc
       'SELECT name, first_start, last_start, members, rows, row_hash FROM compactions WHERE project = $1 AND removed_at IS NULL AND end_snapshot IS NULL ORDER BY name, first_start',
     ),
     online,
-    pushes: await rows(`SELECT view, id, digest, answer FROM pushes WHERE project = $1 ORDER BY view, id`),
+    pushes: await rows(`SELECT view, id, answer FROM pushes WHERE project = $1 ORDER BY view, id`),
     staged: await rows(
       'SELECT view, sequence, push_id, row_index, target, key, event_time, known_at, features, flushed_snapshot IS NOT NULL AS flushed FROM pushed_rows WHERE project = $1 ORDER BY view, sequence',
     ),

@@ -97,7 +97,8 @@ const examples: Examples = {
     { project, view: 'place_day', revision: 1, asOf, principal },
     {
       ...{ view: 'place_day', revision: 1, generation: 2, snapshot: 9, watermark: asOf, rows: 4 },
-      ...{ rowHash: sha256('rows'), replayed: 1, before: 1, left: 0 },
+      ...{ rowHash: sha256('rows'), replayed: 1, before: 1, left: 2 },
+      handedOver: [{ revision: 3, snapshot: 5, rows: 0, left: 2, why: 'it has no feature "mean"' }],
     },
   ],
   flushPushes: [

@@ -20,7 +20,7 @@ const rowsSql = (change = 'day * 10 + shop') => `
   SELECT shop, 'ü"' || shop AS label, TIMESTAMP '2001-01-01' + to_days((day - 1)::INTEGER) AS "at", TIMESTAMP '2001-01-01' + to_days((day - 1)::INTEGER) + INTERVAL 1 HOUR AS noted,
     (${change})::DOUBLE AS amount, CASE WHEN day % 2 = 0 THEN day END AS even FROM range(1, 3) s(shop), range(1, 10) d(day)`;
 
-function resources(path: string): Resource[] {
+function resources(path: string, change: object = {}): Resource[] {
   const view = {
     ...{
       entity: 'shop',
@@ -37,6 +37,7 @@ function resources(path: string): Resource[] {
       { name: 'even', type: 'BIGINT' },
       { name: 'label', type: 'VARCHAR' },
     ],
+    ...change,
   };
   return [
     { kind: 'Source', name: 'sales', spec: { path, eventTime: 'at' } },
@@ -60,9 +61,11 @@ export async function openShop(world: World, name: string) {
   const path = await world.write(`${project}.parquet`, rowsSql());
   await world.apply(resources(path), project);
   const reader = new OnlineAnswers(world.db);
-  const materialize = () =>
+  /** Another revision of the view. */
+  const declare = (change: object) => world.apply(resources(path, change), project);
+  const materialize = (revision = 1) =>
     world.run('materializeView', `materialize/${project}`, {
-      ...{ project, view: 'shop_day', revision: 1, start: at('01'), end: at('10'), principal: 'ann' },
+      ...{ project, view: 'shop_day', revision, start: at('01'), end: at('10'), principal: 'ann' },
     });
   const publishing: () => PublishView = () => ({ project, view: 'shop_day', revision: 1, asOf, principal: 'ann' });
   const publish = (input: Partial<PublishView> = {}) =>
@@ -89,5 +92,5 @@ export async function openShop(world: World, name: string) {
       );
       return rows.map((one) => one.shop_day__amount);
     });
-  return { project, reader, materialize, publishing, publish, flush, verify, push, read, joined };
+  return { project, reader, declare, materialize, publishing, publish, flush, verify, push, read, joined };
 }

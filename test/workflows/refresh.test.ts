@@ -4,7 +4,10 @@ import { createActivities } from '../../activities/index.js';
 import { defaultProject as project, workflowIds, type Instant } from '../../domain/ids.js';
 import { Resource } from '../../domain/resources.js';
 import { OnlineAnswers } from '../support/online-answers.js';
+import { anonymous } from '../../domain/principal.js';
 import { until } from '../../programs/waiting.js';
+import { rollBack } from '../../store/online-publish.js';
+import { listGenerations } from '../../store/online.js';
 import { withWorld, type World } from '../support/world.js';
 
 /** Refreshing a view: everything that its sources have, found without a watermark, and shown online. */
@@ -103,8 +106,42 @@ test('a new revision is shown online when it reaches as far as the one that is l
   expect(await steps.isShownOnline(asked)).toBe(false);
   expect(await online('a', 'b', 'c')).toEqual([9, 2, 3]);
   expect(await world.run('refreshView', id, second)).toMatchObject({ published: { revision: 2, rows: 3 } });
-  expect(await steps.isShownOnline(asked)).toBe(true);
+  // It is there now.
+  expect(await steps.isShownOnline(asked)).toBe(false);
   expect(await online('a', 'b', 'c')).toEqual([9, 2, 3]);
+});
+
+const generations = async () => (await listGenerations(world.db, project, view)).map(({ generation }) => generation);
+const idle = async () => {
+  const publishing = world.client.workflow.getHandle(workflowIds.publish(project, view));
+  return (await publishing.describe()).status.name !== 'RUNNING';
+};
+
+test('a refresh that commits publishes once, although the view is to be online by itself', async () => {
+  const [newest = 0] = await generations();
+  await sourceHas(['c', '2025-12-30', 3], ['a', '2026-01-10', 1], ['b', '2026-01-12', 2], ['a', '2026-01-20', 10]);
+  const made = await world.run('refreshView', id, { ...input, revision: 2 });
+  expect(made).toMatchObject({ materialized: { committed: 2 }, published: { generation: newest + 1 } });
+  expect(await until(idle, 10_000)).toBe(true);
+  expect((await generations())[0]).toBe(newest + 1);
+});
+
+test('a materialization that commits nothing publishes what was committed and never shown, once, and no roll-back is undone', async () => {
+  const range = { start: '2025-12-30T00:00:00.000000Z' as Instant, end };
+  const materialize = (more: object = {}) =>
+    world.run('materializeView', `m/${view}`, { project, view, revision: 2, ...range, principal: 'test', ...more });
+  await sourceHas(['c', '2025-12-30', 3], ['a', '2026-01-10', 1], ['b', '2026-01-12', 2], ['a', '2026-01-20', 11]);
+  // As if it had died before it came to it.
+  expect(await materialize({ publish: false })).toMatchObject({ committed: 2 });
+  expect(await online('a')).toEqual([10]);
+  expect(await materialize()).toMatchObject({ committed: 0 });
+  expect(await until(async () => (await online('a'))?.[0] === 11, 20_000)).toBe(true);
+  expect(await until(idle, 10_000)).toBe(true);
+  const [newest = 0] = await generations();
+  await rollBack(world.db, project, view, 'looks wrong', anonymous);
+  expect(await materialize()).toMatchObject({ committed: 0 });
+  expect((await generations())[0]).toBe(newest);
+  expect(await online('a')).toEqual([10]);
 });
 
 test('a row too old for all windows since to be taken at once does not keep the others from being refreshed', async () => {
@@ -118,5 +155,5 @@ test('a row too old for all windows since to be taken at once does not keep the 
 test('when the source is gone the refresh says so, and what is online stays', async () => {
   await rm(path);
   expect(await world.failure('refreshView', id, { ...input, revision: 2 })).toMatchObject({ code: 'source_missing' });
-  expect(await online('a', 'b', 'c')).toEqual([9, 2, 3]);
+  expect(await online('a', 'b', 'c')).toEqual([10, 2, 3]);
 });

@@ -1,0 +1,74 @@
+import { createHmac } from 'node:crypto';
+import type { ProjectName } from '../../domain/ids.js';
+import { canonicalJson, digestOf } from '../../domain/json.js';
+import { anonymous } from '../../domain/principal.js';
+import { eraseRecords } from '../../store/erased-records.js';
+import { erasureKey, openErasure, type ErasureKey } from '../../store/erasures.js';
+import { forgetPushes } from '../../store/pushes.js';
+import { secretNamed } from '../../store/tombstones.js';
+import { withDatabase, type TestDatabase } from '../support/database.js';
+import { day, onlineProject, push, seat } from './online-samples.js';
+
+/** What is remembered of a push, so that it happens once: for a while, and nothing that tells its rows to others. */
+
+let database: TestDatabase;
+let project: ProjectName;
+let tests = 0;
+beforeAll(async () => (database = await withDatabase()));
+afterAll(() => database.close());
+beforeEach(async () => {
+  project = `ledger${++tests}` as ProjectName;
+  await onlineProject(database.db, project);
+});
+
+const rows = (letter: string, amount = 1) => [seat(letter, day('19'), { amount })];
+const digestOfPush = async (id: string) =>
+  (await database.db.query<{ digest: string | null }>('SELECT digest FROM pushes WHERE project = $1 AND id = $2', [project, id]))[0]?.digest; // prettier-ignore
+const reused = { code: 'push_id_reused' };
+const erase = async (letter: string) => {
+  const keys = [
+    { name: 'row', type: 'INTEGER' },
+    { name: 'letter', type: 'VARCHAR' },
+  ];
+  const asked = { project, entity: 'seat', keys, values: [1, letter], reason: 'case' };
+  const { id } = await openErasure(database.db, asked, anonymous);
+  const key = (await erasureKey(database.db, project, id)) as ErasureKey;
+  await eraseRecords(database.db, project, id, key, [keys.map(({ name }) => name)]);
+};
+
+test('the digest of a push cannot be found by trying rows without the key that lies in the database', async () => {
+  await push(database.db, project, rows('A'), { id: 'one' });
+  const content = { rows: rows('A'), to: 'online_and_offline' };
+  const secret = await secretNamed(database.db, 'pushes');
+  expect(await digestOfPush('one')).toBe(createHmac('sha256', secret).update(canonicalJson(content)).digest('hex'));
+  expect(await digestOfPush('one')).not.toBe(digestOf(content));
+  await expect(push(database.db, project, rows('A', 2), { id: 'one' })).rejects.toMatchObject(reused);
+});
+
+test('after an erasure no digest of then is left, of that key’s pushes none is made, and repeats still get the first answer', async () => {
+  const { repeated: _, ...first } = await push(database.db, project, [...rows('A'), ...rows('B')], { id: 'both' });
+  await push(database.db, project, [{ at: day('19'), rain: 1 }], { id: 'rain', view: 'weather' });
+  await erase('A');
+  expect([await digestOfPush('both'), typeof (await digestOfPush('rain'))]).toEqual([null, 'string']);
+  expect(await push(database.db, project, rows('B', 7), { id: 'both' })).toEqual({ ...first, repeated: true });
+  expect(await push(database.db, project, [...rows('A'), ...rows('C')], { id: 'again' })).toMatchObject({ rows: 1 });
+  expect(await digestOfPush('again')).toBeNull();
+  await push(database.db, project, rows('C'), { id: 'clean' });
+  expect(typeof (await digestOfPush('clean'))).toBe('string');
+});
+
+test('ids are forgotten once they are old and none of their rows is staged, not before', async () => {
+  const dayMicros = 86_400e6;
+  const age = (days: number) =>
+    database.db.query(`UPDATE pushes SET pushed_at = now() - make_interval(days => $2) WHERE project = $1`, [project, days]); // prettier-ignore
+  for (const id of ['gone', 'staged']) await push(database.db, project, rows('A'), { id });
+  // As a collection of garbage does with rows that were flushed.
+  await database.db.query("DELETE FROM pushed_rows WHERE project = $1 AND push_id = 'gone'", [project]);
+  await age(29);
+  expect(await forgetPushes(database.db, 30 * dayMicros)).toBe(0);
+  expect(await push(database.db, project, rows('A'), { id: 'gone' })).toMatchObject({ repeated: true });
+  await age(31);
+  expect(await forgetPushes(database.db, 30 * dayMicros)).toBe(1);
+  expect(await push(database.db, project, rows('A', 9), { id: 'gone' })).toMatchObject({ repeated: false });
+  expect(await push(database.db, project, rows('A'), { id: 'staged' })).toMatchObject({ repeated: true });
+});
