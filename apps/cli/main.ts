@@ -10,6 +10,7 @@ import { registerErasure } from './commands/erasure.js';
 import { registerExplain } from './commands/explain.js';
 import { registerGet } from './commands/get.js';
 import { registerInspect } from './commands/inspect.js';
+import { registerKey } from './commands/key.js';
 import { registerLabels } from './commands/labels.js';
 import { registerOnline } from './commands/online.js';
 import { registerPrepare } from './commands/prepare.js';
@@ -24,6 +25,7 @@ const registrations: readonly ((program: Command) => void)[] = [
   registerDev,
   registerDoctor,
   registerPrepare,
+  registerKey,
   registerResources,
   registerGet,
   registerWork,

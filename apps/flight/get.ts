@@ -1,4 +1,3 @@
-import type { ServerWritableStream } from '@grpc/grpc-js';
 import { DomainError } from '../../domain/errors.js';
 import type { TableReader } from '../../domain/tables.js';
 import type { EncodedCache } from '../../lake/encoded/cache.js';
@@ -6,7 +5,7 @@ import type { Reader } from '../../lake/read/reader.js';
 import type { Batch } from '../../lake/read/stream.js';
 import type { Logger } from '../log.js';
 import type { Call } from './call.js';
-import { writeFrames } from './framing.js';
+import { streamGone, type FrameCall, type FrameWriter } from './framing.js';
 import { holding } from './leases.js';
 import type { Readable } from './readable.js';
 
@@ -16,6 +15,7 @@ export interface GetDeps {
   readonly encoded: EncodedCache;
   readonly log: Logger;
   readonly limits: FlightLimits;
+  readonly writeFrames: FrameWriter;
 }
 
 export interface FlightLimits {
@@ -44,18 +44,21 @@ export function streamSender(deps: GetDeps) {
   const { log, limits } = deps;
   let open = 0;
 
-  return async (readable: Readable, call: Call, to: ServerWritableStream<unknown, Buffer>): Promise<void> => {
+  return async (readable: Readable, call: Call, to: FrameCall): Promise<void> => {
     if (open >= limits.streamsMax)
       throw new DomainError('streams_exhausted', `${open} streams are open, which is the limit.`, { open });
     open++;
     const started = Date.now();
     try {
       await holding(deps, readable.pins, () =>
-        writeFrames(to, framesOf(readable, call, deps), limits.idleMs, call.signal),
+        deps.writeFrames(to, framesOf(readable, call, deps), call, limits.idleMs),
       );
-      log.debug('sent', { ...readable.metadata, rows: readable.rows, ms: Date.now() - started });
-    } finally {
       open--;
+      log.debug('sent', { ...readable.metadata, rows: readable.rows, ms: Date.now() - started });
+    } catch (error) {
+      // What the client did not take still has memory.
+      void streamGone(to).then(() => open--);
+      throw error;
     }
   };
 }

@@ -1,22 +1,24 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { DomainError } from '../../domain/errors.js';
 import { encapsulated } from '../../lake/read/schema.js';
+import { arriving } from './arriving.js';
 import type { Call } from './call.js';
 import type { FlightFeature } from './feature.js';
-import { writeFrames, type FrameCall } from './framing.js';
+import { writeFrames, writeMessages, type FrameCall } from './framing.js';
 import { unknownDescriptor } from './info.js';
 import type { FlightData, FlightDescriptor } from './protocol.js';
 
 type Incoming = ServerDuplexStream<FlightData, unknown>;
 
 /** DoPut: the descriptor of the first message says who takes the stream. */
-export function putHandler(features: readonly FlightFeature[]) {
+export function putHandler(features: readonly FlightFeature[], idleMs: number) {
   const takers = features.flatMap((feature) => feature.puts ?? []);
   return async (stream: Incoming, call: Call): Promise<void> => {
-    const { descriptor, messages } = await opened(stream);
+    const { descriptor, messages } = await opened(stream, call, idleMs);
     const taker = takers.find((one) => one.accepts(descriptor));
     if (!taker) throw unknownDescriptor(descriptor);
-    for await (const metadata of taker.take(descriptor, messages, call)) stream.write({ app_metadata: metadata });
+    const results = mapped(taker.take(descriptor, messages, call), (metadata) => ({ app_metadata: metadata }));
+    await writeMessages(stream, results, call, idleMs);
   };
 }
 
@@ -24,23 +26,30 @@ export function putHandler(features: readonly FlightFeature[]) {
 export function exchangeHandler(features: readonly FlightFeature[], idleMs: number) {
   const exchangers = features.flatMap((feature) => feature.exchanges ?? []);
   return async (stream: Incoming, call: Call): Promise<void> => {
-    const { descriptor, messages } = await opened(stream);
+    const { descriptor, messages } = await opened(stream, call, idleMs);
     const exchanger = exchangers.find((one) => one.accepts(descriptor));
     if (!exchanger) throw unknownDescriptor(descriptor);
     const frames = exchanger.exchange(descriptor, messages, call);
-    await writeFrames(stream as unknown as FrameCall, frames, idleMs, call.signal);
+    await writeFrames(stream as unknown as FrameCall, frames, call, idleMs);
   };
+}
+
+export async function* mapped<From, To>(from: AsyncIterable<From>, to: (one: From) => To): AsyncGenerator<To> {
+  for await (const one of from) yield to(one);
 }
 
 async function opened(
   stream: Incoming,
+  { signal }: Call,
+  idleMs: number,
 ): Promise<{ descriptor: FlightDescriptor; messages: AsyncGenerator<FlightData> }> {
-  const iterator = (stream as AsyncIterable<FlightData>)[Symbol.asyncIterator]();
-  const first = await iterator.next();
+  const arrived = arriving(stream, signal, idleMs);
+  const first = await arrived.next();
   const descriptor = first.done ? null : first.value.flight_descriptor;
   if (!descriptor) throw new DomainError('descriptor_invalid', 'The first message of the stream has no descriptor.');
   async function* messages(): AsyncGenerator<FlightData> {
-    for (let next = first; !next.done; next = await iterator.next()) yield next.value;
+    yield first.value as FlightData;
+    yield* arrived;
   }
   return { descriptor, messages: messages() };
 }

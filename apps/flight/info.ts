@@ -3,9 +3,9 @@ import type { TableReader } from '../../domain/tables.js';
 import type { Reader } from '../../lake/read/reader.js';
 import { encapsulated } from '../../lake/read/schema.js';
 import type { Call } from './call.js';
-import type { FlightDescriptor, FlightInfo } from './protocol.js';
+import type { FlightDescriptor, FlightEndpoint, FlightInfo } from './protocol.js';
 import type { Readable } from './readable.js';
-import type { Tickets } from './ticket.js';
+import { newFlight, type Tickets } from './ticket.js';
 
 export interface InfoDeps {
   readonly tables: TableReader;
@@ -30,21 +30,24 @@ export async function flightInfo(
   const schema = await schemaOf(readable, deps);
   await tables.promise(readable.pins, tickets.lifetimeMs);
   const expiresAt = Date.now() + tickets.lifetimeMs;
+  const flight = newFlight();
   return {
     schema,
     flight_descriptor: descriptor,
-    endpoint: readable.contents.map((content) => ({
-      ticket: { ticket: tickets.sign(content, call) },
-      location: [],
-      expiration_time: { seconds: Math.floor(expiresAt / 1000), nanos: (expiresAt % 1000) * 1_000_000 },
-      app_metadata: Buffer.alloc(0),
-    })),
+    endpoint: readable.contents.map((content) => endpointOf(tickets.sign(content, call, flight, expiresAt), expiresAt)),
     total_records: readable.rows ?? -1,
     total_bytes: readable.bytes ?? -1,
     ordered: true,
     app_metadata: Buffer.from(JSON.stringify(readable.metadata)),
   };
 }
+
+export const endpointOf = (ticket: Buffer, expiresAt: number): FlightEndpoint => ({
+  ticket: { ticket },
+  location: [],
+  expiration_time: { seconds: Math.floor(expiresAt / 1000), nanos: (expiresAt % 1000) * 1_000_000 },
+  app_metadata: Buffer.alloc(0),
+});
 
 /** For a list: what cannot be sent is named all the same, without schema and endpoint, saying why. */
 export async function listedFlightInfo(

@@ -47,9 +47,44 @@ export interface Criteria {
   readonly expression: Buffer;
 }
 
+/** Empty when nothing was set, which removes an option. */
+export interface SessionOptionValue {
+  readonly option_value?: 'string_value' | 'bool_value' | 'int64_value' | 'double_value' | 'string_list_value';
+  readonly string_value?: string;
+  readonly [other: string]: unknown;
+}
+export type SessionOptionValues = Readonly<Record<string, SessionOptionValue>>;
+
+/** The bodies of actions, and of what a client says in Handshake. */
+interface Messages {
+  readonly BasicAuth: { readonly username: string; readonly password: string };
+  readonly CancelFlightInfoRequest: { readonly info: FlightInfo | null };
+  readonly CancelFlightInfoResult: { readonly status: 'CANCEL_STATUS_CANCELLED' | 'CANCEL_STATUS_NOT_CANCELLABLE' };
+  readonly RenewFlightEndpointRequest: { readonly endpoint: FlightEndpoint | null };
+  readonly FlightEndpoint: FlightEndpoint;
+  readonly SetSessionOptionsRequest: { readonly session_options: SessionOptionValues };
+  readonly SetSessionOptionsResult: { readonly errors: Readonly<Record<string, { readonly value: OptionError }>> };
+  readonly GetSessionOptionsRequest: object;
+  readonly GetSessionOptionsResult: { readonly session_options: SessionOptionValues };
+  readonly CloseSessionRequest: object;
+  readonly CloseSessionResult: { readonly status: 'CLOSED' };
+}
+export type OptionError = 'INVALID_NAME' | 'INVALID_VALUE' | 'ERROR';
+
+export interface Codec<Message> {
+  serialize(message: Message): Buffer;
+  /** Throws what protobufjs says of bytes that are no such message. */
+  deserialize(bytes: Buffer): Message;
+}
+export type FlightMessages = { readonly [Name in keyof Messages]: Codec<Messages[Name]> };
+
 /** `folder` holds Flight.proto. DoGet's messages do not pass through it: `framing.ts` writes them. */
-export function flightService(folder: string): ServiceDefinition {
-  const loaded = loadPackageDefinition(
+export const flightService = (folder: string): ServiceDefinition => loaded(folder).FlightService.service;
+
+export const flightMessages = (folder: string): FlightMessages => loaded(folder);
+
+function loaded(folder: string): FlightMessages & { readonly FlightService: { readonly service: ServiceDefinition } } {
+  const definition = loadPackageDefinition(
     loadSync(join(folder, 'Flight.proto'), {
       keepCase: true,
       longs: Number,
@@ -58,6 +93,6 @@ export function flightService(folder: string): ServiceDefinition {
       arrays: true,
       oneofs: true,
     }),
-  ) as unknown as { arrow: { flight: { protocol: { FlightService: { service: ServiceDefinition } } } } };
-  return loaded.arrow.flight.protocol.FlightService.service;
+  ) as unknown as { arrow: { flight: { protocol: ReturnType<typeof loaded> } } };
+  return definition.arrow.flight.protocol;
 }

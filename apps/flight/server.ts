@@ -1,15 +1,25 @@
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { ServerCredentials } from '@grpc/grpc-js';
 import { DomainError } from '../../domain/errors.js';
 import type { TableReader } from '../../domain/tables.js';
 import { openEncodedCache } from '../../lake/encoded/cache.js';
 import { createReader, workersDefault, type ReaderOptions } from '../../lake/read/reader.js';
 import type { Logger } from '../log.js';
-import { flightService } from './protocol.js';
+import { keyedAccess, openAccess, type Access } from './access.js';
+import { flightActions } from './actions.js';
 import type { FlightFeature } from './feature.js';
+import { writeFrames } from './framing.js';
 import type { FlightLimits } from './get.js';
-import { flightHandlers } from './service.js';
+import { keyFile } from './key-file.js';
+import { createOpenFlights } from './open-flights.js';
+import { flightMessages, flightService, type FlightMessages } from './protocol.js';
+import { redeem } from './redeem.js';
+import { flightHandlers, type FlightDeps } from './service.js';
+import { sessionActions } from './session-actions.js';
+import { createSessions } from './sessions.js';
 import { tablesKind } from './tables.js';
 import { createTickets, ticketLifetimeMs } from './ticket.js';
+import { fileCredentials, type TlsFiles } from './tls.js';
+import { createTransport, drain, hostInUrl, listen } from './transport.js';
 
 export interface FlightSettings {
   readonly host: string;
@@ -26,6 +36,11 @@ export interface FlightSettings {
   readonly ticketLifetimeMs?: number;
   /** Where results are kept as they were sent, and how many bytes; absent: nothing is kept. */
   readonly encoded?: { readonly folder: string; readonly bytesMax: number };
+  /** The file of the keys that callers need; null: anybody may call, which other hosts than loopback need `open` for. */
+  readonly keys?: string | null;
+  readonly open?: boolean;
+  /** Null: without encryption. */
+  readonly tls?: TlsFiles | null;
 }
 
 export interface FlightServer {
@@ -40,30 +55,17 @@ export interface FlightServer {
 /** An erasure is done here, too, when this time has passed. */
 const sweepEveryMs = 60_000;
 const limitsDefault: FlightLimits = { streamsMax: 32, idleMs: 300_000 };
-const drainMsDefault = 8_000;
-/** For a client to take the status of a stream that was cut. */
-const farewellMs = 500;
-
-/** Requests are names and tickets; what is larger was meant for a call that we refuse anyway, and should hear why. */
-const receiveBytesMax = 64 * 2 ** 20;
-
-const serverOptions = {
-  'grpc.max_receive_message_length': receiveBytesMax,
-  'grpc.max_send_message_length': -1,
-  'grpc.max_concurrent_streams': 256,
-  'grpc.keepalive_time_ms': 30_000,
-  'grpc.keepalive_timeout_ms': 20_000,
-  'grpc.enable_channelz': 0,
-};
-
-/** Starts the Flight service; throws `port_busy`. */
+/** Starts the Flight service; throws `port_busy` or `config_invalid`. */
 export async function startFlight(settings: FlightSettings): Promise<FlightServer> {
   const { tables, log, lakeRoot, host } = settings;
-  const tickets = createTickets(await tables.ticketKey(), settings.ticketLifetimeMs ?? ticketLifetimeMs);
+  const secret = await tables.ticketKey();
+  const messages = flightMessages(settings.protoFolder);
+  const access = await accessOf(settings, secret, messages);
+  const tls = settings.tls ? await fileCredentials(settings.tls, log) : null;
+  const tickets = createTickets(secret, settings.ticketLifetimeMs ?? ticketLifetimeMs);
   const readerDefaults = { threads: 2, memoryLimit: null, workers: workersDefault };
   const reader = await createReader({ ...readerDefaults, ...settings.reader, lakeRoot });
   const limits = { ...limitsDefault, ...settings.limits };
-  const features: FlightFeature[] = [{ readables: [tablesKind({ tables, lakeRoot })] }];
   const encoded = await openEncodedCache({
     ...(settings.encoded ?? { folder: '', bytesMax: 0 }),
     warn: (message, data) => log.warn(message, data),
@@ -72,46 +74,43 @@ export async function startFlight(settings: FlightSettings): Promise<FlightServe
     encoded.sweep().catch((error: unknown) => log.warn('encoded results were not swept', { error }));
   }, sweepEveryMs).unref();
   const stopping = new AbortController();
-  const server = new Server(serverOptions);
-  server.addService(
-    flightService(settings.protoFolder),
-    flightHandlers({ tables, reader, encoded, tickets, log, lakeRoot, limits, features, stopping: stopping.signal }),
+  const [sessions, flights] = [createSessions(), createOpenFlights()];
+  const features: FlightFeature[] = [{ readables: [tablesKind({ tables, lakeRoot })] }];
+  const deps: FlightDeps = {
+    ...{ access, sessions, flights, tables, reader, encoded, tickets, log, lakeRoot, limits, features, writeFrames },
+    stopping: stopping.signal,
+  };
+  features.push(
+    { actions: flightActions({ ...deps, messages, redeem: (ticket, call) => redeem(deps, ticket, call) }) },
+    { actions: sessionActions(sessions, messages) },
   );
-  const port = await bind(server, host, settings.port).catch(async (error: unknown) => {
+  const server = createTransport();
+  server.addService(flightService(settings.protoFolder), flightHandlers(deps));
+  const credentials = tls?.credentials ?? ServerCredentials.createInsecure();
+  const port = await listen(server, host, settings.port, credentials).catch(async (error: unknown) => {
     await reader.close();
     throw error;
   });
   return {
-    url: `grpc://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    url: `${tls ? 'grpc+tls' : 'grpc'}://${hostInUrl(host)}:${port}`,
     port,
     activeStreams: reader.activeStreams,
-    async stop(drainMs = drainMsDefault) {
+    async stop(drainMs) {
       clearInterval(sweeping);
-      await drain(server, drainMs, stopping);
+      tls?.stop();
+      await drain(server, stopping, drainMs);
       await reader.close();
     },
   };
 }
 
-function bind(server: Server, host: string, port: number): Promise<number> {
-  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
-      if (error === null) resolve(bound);
-      else
-        reject(
-          new DomainError('port_busy', `${address} is in use; Flight needs it.`, { host, port }, { cause: error }),
-        );
-    });
-  });
+async function accessOf(settings: FlightSettings, secret: Buffer, messages: FlightMessages): Promise<Access> {
+  const { host, keys, open, log } = settings;
+  if (keys) return keyedAccess({ keys: await keyFile(keys, log), secret, basicAuth: messages.BasicAuth });
+  if (!isLoopback(host) && !open)
+    throw new DomainError('config_invalid', `Flight shall listen on ${host}, where others can reach it, without keys. Set EIDER_FLIGHT_KEYS, or EIDER_FLIGHT_OPEN=yes when nobody but you can reach it.`, { host }); // prettier-ignore
+  return openAccess;
 }
 
-/** New calls are refused at once; open streams may end by themselves, then are ended with a status, then without. */
-async function drain(server: Server, drainMs: number, stopping: AbortController): Promise<void> {
-  const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-  const cut = setTimeout(() => stopping.abort(), drainMs);
-  const force = setTimeout(() => server.forceShutdown(), drainMs + farewellMs);
-  await ended;
-  clearTimeout(cut);
-  clearTimeout(force);
-}
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);

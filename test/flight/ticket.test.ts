@@ -7,8 +7,9 @@ const content = { kind: 'table', schema: 'features', name: 'origin_hour', revisi
 const owner = { project: defaultProject, principal: 'anonymous' };
 
 test('a ticket opens to what it pinned, also in another process with the same key', () => {
-  const ticket = createTickets(key, 1000, () => 5000).sign(content, owner);
-  expect(createTickets(Buffer.from(key), 1, () => 5999).open(ticket)).toEqual({ ...owner, content, expiresAt: 6000 });
+  const ticket = createTickets(key, 1000, () => 5000).sign(content, owner, 'flight');
+  const opened = { ...owner, flight: 'flight', content, expiresAt: 6000 };
+  expect(createTickets(Buffer.from(key), 1, () => 5999).open(ticket)).toEqual(opened);
 });
 
 test('a ticket expires', () => {
