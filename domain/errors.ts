@@ -131,6 +131,8 @@ export const errorTable = {
   statement_invalid: { http: 400, grpc: 'INVALID_ARGUMENT', retry: false, title: 'DuckDB does not understand the statement.', help: 'The message says where; docs/flight-sql.md shows the dialect.' },
   statement_refused: { http: 403, grpc: 'PERMISSION_DENIED', retry: false, title: 'The statement does what is not allowed here.', help: 'One SELECT over the tables of the project is allowed; docs/flight-sql.md says what else.' },
   statement_too_large: { http: 413, grpc: 'INVALID_ARGUMENT', retry: false, title: 'The statement is too large.', help: 'Shorten it, or bind large values as parameters.' },
+  parameters_invalid: { http: 400, grpc: 'INVALID_ARGUMENT', retry: false, title: 'The parameters cannot be bound to the statement.', help: 'Bind one row with a column for each ? of the statement, none of them nested; docs/flight-sql.md has the types.' },
+  prepared_unknown: { http: 404, grpc: 'NOT_FOUND', retry: false, title: 'The handle is no prepared statement of this server.', help: 'Prepare the statement again.' },
   statement_timeout: { http: 408, grpc: 'DEADLINE_EXCEEDED', retry: false, title: 'The statement took too long.', help: 'Read less, or ask for a longer time in EIDER_FLIGHT_STATEMENT_TIME.' },
   unauthenticated: { http: 401, grpc: 'UNAUTHENTICATED', retry: false, title: 'The caller did not say who it is.', help: 'Send the metadata "authorization: Bearer KEY"; docs/flight.md says where keys come from.' },
   project_forbidden: { http: 403, grpc: 'PERMISSION_DENIED', retry: false, title: 'The key is not good for this project.', help: 'Name one of the key’s projects in the metadata "eider-project" or in the path, or ask for a key of this one.' },
