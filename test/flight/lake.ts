@@ -87,7 +87,10 @@ function memoryTables(tables: readonly PinnedTable[]): TableReader {
     list: (_project, schema) =>
       Promise.resolve(tables.filter((table) => schema === undefined || table.schema === schema)),
     async resolve(_project, schema, name) {
-      return named(schema, name).at(-1) as PinnedTable;
+      const [, base = name, snapshot] = /^(.+)@s(\d+)$/.exec(name) ?? [];
+      const found = named(schema, base).findLast((table) => !snapshot || table.snapshot === Number(snapshot));
+      if (!found) throw new DomainError('snapshot_unknown', `"${base}" has no snapshot ${snapshot}.`, { name });
+      return found;
     },
     async at(_project, schema, name, _revision, snapshot) {
       const found = named(schema, name).find((table) => table.snapshot === snapshot);
