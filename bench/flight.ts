@@ -136,7 +136,12 @@ export const startServer = (task: ServeTask): Promise<Served> =>
 /** The program prints the port that it listens on. */
 async function started(command: string, args: readonly string[]): Promise<Served> {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [port] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+  const gone = once(child, 'exit').then(([code]) => {
+    throw new Error(`${command} ${args[0] ?? ''} ended with ${String(code)} before it listened.`);
+  });
+  const line = once(createInterface({ input: child.stdout }), 'line') as Promise<[string]>;
+  const [port] = await Promise.race([line, gone]);
+  gone.catch(() => undefined); // It ends when it is told to.
   return { process: child, url: `grpc://127.0.0.1:${port}` };
 }
 
@@ -168,6 +173,6 @@ export async function writeTable(lakeRoot: string, { name, sql, rows }: Case): P
 export const ticketKey = Buffer.alloc(32, 1);
 
 export function ticketOf(table: PinnedTable, lakeRoot: string): Buffer {
-  const [content] = tableReadable(table, lakeRoot).contents;
+  const [content] = tableReadable(table, { lakeRoot, endpointBytes: Infinity }).contents;
   return createTickets(ticketKey).sign(content as Content, { project: defaultProject, principal: 'anonymous' });
 }

@@ -9,6 +9,7 @@ import { flightActions } from './actions.js';
 import type { FlightFeature } from './feature.js';
 import { writeFrames } from './framing.js';
 import type { FlightLimits } from './get.js';
+import { joinsFeature, type JoinSettings } from './joins/feature.js';
 import { keyFile } from './key-file.js';
 import { createOpenFlights } from './open-flights.js';
 import { flightMessages, flightService, type FlightMessages } from './protocol.js';
@@ -16,7 +17,7 @@ import { redeem } from './redeem.js';
 import { flightHandlers, type FlightDeps } from './service.js';
 import { sessionActions } from './session-actions.js';
 import { createSessions } from './sessions.js';
-import { tablesKind } from './tables.js';
+import { endpointBytesDefault, tablesKind } from './tables.js';
 import { createTickets, ticketLifetimeMs } from './ticket.js';
 import { fileCredentials, type TlsFiles } from './tls.js';
 import { createTransport, drain, hostInUrl, listen } from './transport.js';
@@ -34,8 +35,11 @@ export interface FlightSettings {
   readonly reader?: Partial<Omit<ReaderOptions, 'lakeRoot'>>;
   readonly limits?: Partial<FlightLimits>;
   readonly ticketLifetimeMs?: number;
+  readonly endpointBytes?: number;
   /** Where results are kept as they were sent, and how many bytes; absent: nothing is kept. */
   readonly encoded?: { readonly folder: string; readonly bytesMax: number };
+  /** What joins, and spines that are put, are made with; absent: there are none. */
+  readonly joins?: JoinSettings;
   /** The file of the keys that callers need; null: anybody may call, which other hosts than loopback need `open` for. */
   readonly keys?: string | null;
   readonly open?: boolean;
@@ -57,14 +61,19 @@ const sweepEveryMs = 60_000;
 const limitsDefault: FlightLimits = { streamsMax: 32, idleMs: 300_000 };
 /** Starts the Flight service; throws `port_busy` or `config_invalid`. */
 export async function startFlight(settings: FlightSettings): Promise<FlightServer> {
-  const { tables, log, lakeRoot, host } = settings;
+  const { tables, log, lakeRoot, host, endpointBytes = endpointBytesDefault } = settings;
   const secret = await tables.ticketKey();
   const messages = flightMessages(settings.protoFolder);
   const access = await accessOf(settings, secret, messages);
   const tls = settings.tls ? await fileCredentials(settings.tls, log) : null;
   const tickets = createTickets(secret, settings.ticketLifetimeMs ?? ticketLifetimeMs);
   const readerDefaults = { threads: 2, memoryLimit: null, workers: workersDefault };
-  const reader = await createReader({ ...readerDefaults, ...settings.reader, lakeRoot });
+  const reader = await createReader({
+    ...readerDefaults,
+    ...settings.reader,
+    lakeRoot,
+    scratch: settings.joins?.scratch,
+  });
   const limits = { ...limitsDefault, ...settings.limits };
   const encoded = await openEncodedCache({
     ...(settings.encoded ?? { folder: '', bytesMax: 0 }),
@@ -75,15 +84,31 @@ export async function startFlight(settings: FlightSettings): Promise<FlightServe
   }, sweepEveryMs).unref();
   const stopping = new AbortController();
   const [sessions, flights] = [createSessions(), createOpenFlights()];
-  const features: FlightFeature[] = [{ readables: [tablesKind({ tables, lakeRoot })] }];
+  const features: FlightFeature[] = [{ readables: [tablesKind({ tables, lakeRoot, endpointBytes })] }];
   const deps: FlightDeps = {
-    ...{ access, sessions, flights, tables, reader, encoded, tickets, log, lakeRoot, limits, features, writeFrames },
+    ...{
+      access,
+      sessions,
+      flights,
+      tables,
+      reader,
+      encoded,
+      tickets,
+      log,
+      lakeRoot,
+      limits,
+      features,
+      writeFrames,
+      endpointBytes,
+    },
     stopping: stopping.signal,
   };
   features.push(
     { actions: flightActions({ ...deps, messages, redeem: (ticket, call) => redeem(deps, ticket, call) }) },
     { actions: sessionActions(sessions, messages) },
   );
+  const joins = settings.joins ? await joinsFeature(settings.joins, { tables, reader, lakeRoot, log }) : null;
+  if (joins) features.push(joins);
   const server = createTransport();
   server.addService(flightService(settings.protoFolder), flightHandlers(deps));
   const credentials = tls?.credentials ?? ServerCredentials.createInsecure();
@@ -99,6 +124,7 @@ export async function startFlight(settings: FlightSettings): Promise<FlightServe
       clearInterval(sweeping);
       tls?.stop();
       await drain(server, stopping, drainMs);
+      await joins?.close();
       await reader.close();
     },
   };

@@ -30,6 +30,7 @@ export interface FlightDeps extends GetDeps, InfoDeps {
   readonly log: Logger;
   /** Object keys are relative to this folder. */
   readonly lakeRoot: string;
+  readonly endpointBytes: number;
   readonly features: readonly FlightFeature[];
   /** Fires when streams that are still open must end. */
   readonly stopping: AbortSignal;
@@ -119,6 +120,6 @@ async function* listFlights(deps: FlightDeps, { expression }: Criteria, call: Ca
   const schema = expression.length === 0 ? undefined : schemaNamed(expression.toString());
   for (const table of await deps.tables.list(call.project, schema)) {
     const descriptor = { type: 'PATH', cmd: Buffer.alloc(0), path: [table.project, table.schema, table.name] } as const;
-    yield await listedFlightInfo(deps, tableReadable(table, deps.lakeRoot), descriptor, call);
+    yield await listedFlightInfo(deps, tableReadable(table, deps), descriptor, call);
   }
 }

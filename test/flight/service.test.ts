@@ -3,7 +3,7 @@ import { Client, credentials, Metadata, status, type MethodDefinition, type Serv
 import { codeKey } from '../../apps/flight/failures.js';
 import { flightService } from '../../apps/flight/protocol.js';
 import { startFlight, type FlightServer, type FlightSettings } from '../../apps/flight/server.js';
-import { tableReadable } from '../../apps/flight/tables.js';
+import { endpointBytesDefault, tableReadable } from '../../apps/flight/tables.js';
 import { createTickets } from '../../apps/flight/ticket.js';
 import { defaultProject } from '../../domain/ids.js';
 import type { PinnedTable } from '../../domain/tables.js';
@@ -33,7 +33,7 @@ afterAll(async () => {
 
 const owner = { project: defaultProject, principal: 'anonymous' };
 async function ticketOf(table: PinnedTable, lifetimeMs?: number): Promise<Buffer> {
-  const [content] = tableReadable(table, lake.root).contents;
+  const [content] = tableReadable(table, { lakeRoot: lake.root, endpointBytes: endpointBytesDefault }).contents;
   return createTickets(await lake.reader.ticketKey(), lifetimeMs).sign(content as never, owner);
 }
 
