@@ -28,14 +28,15 @@ const never = 'never';
 
 const PrincipalName = z
   .string()
-  .regex(/^[a-z][a-z0-9_-]{0,62}$/, 'the name must be lower case letters, digits, - and _, starting with a letter')
-  .refine((name) => name !== 'anonymous', 'nobody can be called "anonymous"');
+  .regex(/^[a-z][a-z0-9_-]{0,62}$/, 'must be lower case letters, digits, - and _, starting with a letter')
+  .refine((name) => name !== 'anonymous', 'must not be what callers without a key are called');
 
+const words = ['name', 'hash', 'projects', 'expiry'];
 const Line = z.tuple([
   PrincipalName,
   z
     .string()
-    .regex(/^sha256:/, 'the hash must begin with sha256:')
+    .regex(/^sha256:/, 'must begin with sha256:')
     .transform((text) => text.slice('sha256:'.length))
     .pipe(Sha256Schema),
   z.union(
@@ -46,9 +47,9 @@ const Line = z.tuple([
         .transform((text) => text.split(','))
         .pipe(z.array(ProjectNameSchema)),
     ],
-    `the projects must be names with commas between them, or ${all}`,
+    `must be names with commas between them, or ${all}`,
   ),
-  z.union([z.literal(never).transform(() => null), InstantSchema], `the expiry must be an instant, or ${never}`),
+  z.union([z.literal(never).transform(() => null), InstantSchema], `must be an instant, or ${never}`),
 ]);
 
 /**
@@ -74,7 +75,9 @@ function readLine(line: string): AccessKey | string {
   const parts = line.trim().split(/\s+/);
   if (parts.length !== 4) return `it has ${parts.length} words, not NAME HASH PROJECTS EXPIRY`;
   const parsed = Line.safeParse(parts);
-  if (!parsed.success) return parsed.error.issues[0]?.message ?? 'it is no key';
+  const [mistake] = parsed.error?.issues ?? [];
+  if (mistake) return `the ${words[Number(mistake.path[0])]} ${mistake.message}`;
+  if (!parsed.success) return 'it is no key';
   const [name, hash, projects, expiresAt] = parsed.data;
   return { name, hash, projects, expiresAt };
 }
