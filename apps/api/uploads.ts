@@ -31,6 +31,8 @@ const unexpected = (type: string) =>
   new DomainError('request_invalid', `${type} is taken by POST /datasets/spines only.`, { type });
 
 async function receive(request: FastifyRequest, artifacts: string, form: ArrowForm): Promise<Upload> {
+  // Who says beforehand how much will come need not send it; whoever does not say is stopped on the way.
+  requireBytes(Number(request.headers['content-length'] ?? 0));
   const staged = join(artifacts, 'uploads', `.${randomUUID()}`);
   await mkdir(dirname(staged), { recursive: true });
   const file = await open(staged, 'wx');
@@ -39,10 +41,7 @@ async function receive(request: FastifyRequest, artifacts: string, form: ArrowFo
     let bytes = 0;
     for await (const chunk of request.raw) {
       bytes += (chunk as Buffer).length;
-      if (bytes > spineLimits.bytes)
-        throw new DomainError('request_too_large', `The table has more than ${spineLimits.bytes} bytes.`, {
-          limit: spineLimits.bytes,
-        });
+      requireBytes(bytes);
       hash.update(chunk as Buffer);
       await file.write(chunk as Buffer);
     }
@@ -55,4 +54,11 @@ async function receive(request: FastifyRequest, artifacts: string, form: ArrowFo
     await file.close();
     await rm(staged, { force: true });
   }
+}
+
+function requireBytes(bytes: number): void {
+  if (bytes <= spineLimits.bytes) return;
+  throw new DomainError('request_too_large', `The table has more than ${spineLimits.bytes} bytes.`, {
+    limit: spineLimits.bytes,
+  });
 }

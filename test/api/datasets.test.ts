@@ -1,14 +1,16 @@
-import { Dictionary, Float64, Int32, Int64, makeVector, RecordBatchFileWriter, Table, tableFromArrays, tableToIPC, TimestampMicrosecond, TimestampNanosecond, Utf8, vectorFromArray } from 'apache-arrow'; // prettier-ignore
+import { Bool, DateDay, Dictionary, Float64, Int16, Int32, Int64, makeVector, RecordBatchFileWriter, Table, tableFromArrays, tableToIPC, TimestampMicrosecond, TimestampNanosecond, Uint32, Utf8, vectorFromArray } from 'apache-arrow'; // prettier-ignore
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { request, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { projectRoot } from '../../apps/config.js';
 import type { TakenSpine } from '../../domain/datasets.js';
-import { arrowTypes } from '../../domain/spines.js';
 import { tables } from '../../store/tables.js';
 import { defaultProject as project, type Sha256 } from '../../domain/ids.js';
-import { spineTable } from '../../domain/spines.js';
+import { Resource } from '../../domain/resources.js';
+import { arrowTypes, spineLimits, spineTable } from '../../domain/spines.js';
 import { eider, type Ended } from '../cli/eider.js';
 import { serveApi, type ServedApi } from '../support/served-api.js';
 import { withWorld, type World } from '../support/world.js';
@@ -116,6 +118,37 @@ const spine = () =>
     ratio: vectorFromArray([0.1, NaN, -0, Infinity], new Float64()),
   });
 
+/** A view whose key is a number, a date and a truth value. */
+async function declareShelf(): Promise<void> {
+  const keys = [{ name: 'shelf', type: 'INTEGER' }, { name: 'day', type: 'DATE' }, { name: 'open', type: 'BOOLEAN' }]; // prettier-ignore
+  const sql = `SELECT CASE shop WHEN 'north' THEN 1 ELSE 2 END AS shelf, "at" AS day, true AS open, "at" AS event_time, known_at, price FROM prices`;
+  const view = { entity: 'shelf', sources: ['prices'], sql, knownAt: 'known_at', lookback: '0s', features: [{ name: 'price', type: 'DOUBLE' }] }; // prettier-ignore
+  const declared = [{ kind: 'Entity', name: 'shelf', spec: { keys } }, { kind: 'FeatureView', name: 'shelf', spec: view }]; // prettier-ignore
+  await world.apply(declared.map((one) => Resource.parse(one)));
+  await done('materialize', 'shelf', '--start', '2001-01-01', '--end', '2001-01-04', '--wait');
+}
+
+/** Sends as much as is taken, and more. */
+const isLong = process.env['EIDER_LONG'] !== undefined;
+async function* endless(): AsyncGenerator<Uint8Array> {
+  const chunk = Buffer.alloc(2 ** 20);
+  for (;;) yield chunk;
+}
+const rowsOf = (length: number) =>
+  new Table({ open: makeVector({ type: new Bool(), length, data: new Uint8Array(Math.ceil(length / 8)) }) });
+const post = (body: Uint8Array | AsyncGenerator<Uint8Array>) =>
+  fetch(`${url}/api/v1/datasets/spines`, { method: 'POST', headers: { 'content-type': arrowTypes.stream }, body: body as never, duplex: 'half' } as never); // prettier-ignore
+/** Says how many bytes will come, and sends none. */
+async function announce(bytes: number): Promise<Response> {
+  const headers = { 'content-type': arrowTypes.stream, 'content-length': bytes };
+  const asked = request(`${url}/api/v1/datasets/spines`, { method: 'POST', headers });
+  asked.flushHeaders();
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  const text = Buffer.concat(await answer.toArray()).toString();
+  asked.destroy();
+  return new Response(text, { status: answer.statusCode ?? 0 });
+}
+
 describe('uploads', () => {
   test('an Arrow stream is kept once, exactly, and training sets are built on it by any of its instants', async () => {
     const bytes = tableToIPC(spine(), 'stream');
@@ -166,6 +199,39 @@ describe('uploads', () => {
     expect(existsSync(left) ? await readdir(left) : []).toEqual([]);
   }); // prettier-ignore
 
+  test('keys that are no text are joined where they are equal, whatever numbers they are', async () => {
+    await declareShelf();
+    const days = ['2001-01-02', '2001-01-02', '2001-01-02', '2001-01-02'].map((day) => new Date(day));
+    const table = new Table({
+      wide: vectorFromArray([1n, 2n, 3n, null], new Int64()),
+      narrow: vectorFromArray([1, 2, 3, null], new Int16()),
+      unsigned: vectorFromArray([1, 2, 3, null], new Uint32()),
+      broken: vectorFromArray([1, 2, 2.5, null], new Float64()),
+      day: vectorFromArray(days, new DateDay()),
+      open: vectorFromArray([true, false, true, true], new Bool()),
+      asked: makeVector({ type: new TimestampMicrosecond(), data: BigInt64Array.from({ length: 4 }, () => noonNanos / 1_000n) }), // prettier-ignore
+    });
+    const names = ['wide', 'narrow', 'unsigned', 'broken'];
+    const { body } = await upload(tableToIPC(table, 'stream'));
+    const joins = names.map((shelf) => ({ name: `by_${shelf}`, view: 'shelf', keys: { shelf } }));
+    const features = names.map((name) => `by_${name}:price`);
+    const spec = { name: 'shelves', spine: { from: 'upload', spine: body.spine }, eventTime: 'asked', joins, features };
+    await write('shelves.yaml', JSON.stringify(spec));
+    await done('dataset', 'build', '-f', file('shelves.yaml'), '--wait');
+    for (const name of names) expect(await pricesOf('shelves', `by_${name}__price`)).toEqual([11, null, null, null]);
+  });
+
+  test.each<[string, () => Promise<Response>, number, string, RegExp]>([
+    ['more bytes than are taken', () => announce(spineLimits.bytes + 1), 413, 'request_too_large', /more than 268435456 bytes/],
+    ...(isLong ? [['more bytes than are taken, of which nobody said how many', () => post(endless()), 413, 'request_too_large', /more than 268435456 bytes/] as never] : []),
+    ['more rows than are taken', () => post(tableToIPC(rowsOf(spineLimits.uploadedRows + 1), 'stream')), 413, 'request_too_large', /20000000/],
+  ])('%s: refused, and nothing is left of it', async (_, ask, status, code, detail) => {
+    const answer = await ask();
+    expect([answer.status, await answer.json()]).toEqual([status, expect.objectContaining({ code, detail: expect.stringMatching(detail) })]);
+    const left = join(world.home, 'artifacts', 'uploads');
+    expect(existsSync(left) ? await readdir(left) : []).toEqual([]);
+  }); // prettier-ignore
+
   test('at any other address a table is refused', async () => {
     const answer = await send('/datasets', tableToIPC(spine(), 'stream'), arrowTypes.stream);
     expect(answer.body.code).toBe('request_invalid');
@@ -187,6 +253,12 @@ test('what is not there is said so', async () => {
     expect((await send(`/datasets/nothing/${path}`, { name: 'other' })).body.code).toBe('table_unknown');
 });
 
+async function pricesOf(name: string, column = 'price__price'): Promise<(number | null)[]> {
+  const [kept] = (await tables(world.db).resolve(project, 'datasets', name)).files;
+  const rows = await world.query<{ price: number | null }>(`SELECT ${column} AS price FROM read_parquet('${world.lake.path(kept?.key ?? '')}')`); // prettier-ignore
+  return rows.map(({ price }) => price);
+}
+
 test('a set as of a commit time is made of what was there then', async () => {
   const [{ then } = { then: '' }] = await world.db.query<{ then: string }>(`SELECT max(committed_at) AS then FROM commits WHERE schema = 'features'`); // prettier-ignore
   await write('prices.csv', (blocks('csv')[0] ?? '').replace(/,(\d+)$/gm, ',9$1'));
@@ -196,11 +268,6 @@ test('a set as of a commit time is made of what was there then', async () => {
   const now = (blocks('yaml')[2] ?? '').replace(/systemTime: .*/, '').replace('shop_days_before', 'shop_days_now');
   await write('now.yaml', now);
   await done('dataset', 'build', '-f', file('now.yaml'), '--wait');
-  const pricesOf = async (name: string) => {
-    const [kept] = (await tables(world.db).resolve(project, 'datasets', name)).files;
-    const rows = await world.query<{ price: number | null }>(`SELECT price__price AS price FROM read_parquet('${world.lake.path(kept?.key ?? '')}')`); // prettier-ignore
-    return rows.map(({ price }) => price);
-  };
   expect(await pricesOf('shop_days_before')).toEqual([10, 11, 12, null, 20, 20]);
   expect(await pricesOf('shop_days_now')).toEqual([910, 911, 912, null, 920, 920]);
 });
