@@ -24,6 +24,8 @@ export interface OutgoingFrame {
 export interface ActionTaker {
   readonly type: string;
   readonly description: string;
+  /** False: it only says why it does nothing. */
+  readonly listed?: false;
   run(body: Buffer, call: Call): AsyncIterable<Buffer>;
 }
 

@@ -62,6 +62,7 @@ interface Messages {
   readonly CancelFlightInfoResult: { readonly status: 'CANCEL_STATUS_CANCELLED' | 'CANCEL_STATUS_NOT_CANCELLABLE' };
   readonly RenewFlightEndpointRequest: { readonly endpoint: FlightEndpoint | null };
   readonly FlightEndpoint: FlightEndpoint;
+  readonly FlightInfo: FlightInfo;
   readonly SetSessionOptionsRequest: { readonly session_options: SessionOptionValues };
   readonly SetSessionOptionsResult: { readonly errors: Readonly<Record<string, { readonly value: OptionError }>> };
   readonly GetSessionOptionsRequest: object;

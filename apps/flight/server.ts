@@ -15,6 +15,7 @@ import { createOpenFlights } from './open-flights.js';
 import { flightMessages, flightService, type FlightMessages } from './protocol.js';
 import { redeem } from './redeem.js';
 import { flightHandlers, type FlightDeps } from './service.js';
+import { sqlFeature } from './sql/feature.js';
 import { sessionActions } from './session-actions.js';
 import { createSessions } from './sessions.js';
 import { endpointBytesDefault, tablesKind } from './tables.js';
@@ -36,6 +37,8 @@ export interface FlightSettings {
   readonly limits?: Partial<FlightLimits>;
   readonly ticketLifetimeMs?: number;
   readonly endpointBytes?: number;
+  /** How long DuckDB may work on one statement of a client. */
+  readonly statementTimeMs?: number;
   /** Where results are kept as they were sent, and how many bytes; absent: nothing is kept. */
   readonly encoded?: { readonly folder: string; readonly bytesMax: number };
   /** What joins, and spines that are put, are made with; absent: there are none. */
@@ -55,6 +58,9 @@ export interface FlightServer {
   /** Lets open streams end, up to `drainMs`, then cuts them. */
   stop(drainMs?: number): Promise<void>;
 }
+
+const statementTimeMsDefault = 300_000;
+const sqlSettings = ({ protoFolder, statementTimeMs = statementTimeMsDefault }: FlightSettings) => ({ protoFolder, statementTimeMs }); // prettier-ignore
 
 /** An erasure is done here, too, when this time has passed. */
 const sweepEveryMs = 60_000;
@@ -106,6 +112,7 @@ export async function startFlight(settings: FlightSettings): Promise<FlightServe
   features.push(
     { actions: flightActions({ ...deps, messages, redeem: (ticket, call) => redeem(deps, ticket, call) }) },
     { actions: sessionActions(sessions, messages) },
+    sqlFeature({ ...deps, messages, ...sqlSettings(settings) }),
   );
   const joins = settings.joins ? await joinsFeature(settings.joins, { tables, reader, lakeRoot, log }) : null;
   if (joins) features.push(joins);

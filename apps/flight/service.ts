@@ -44,6 +44,7 @@ export function flightHandlers(deps: FlightDeps): UntypedServiceImplementation {
   const { unary, streaming } = wrappers(deps);
   const send = streamSender(deps);
   const actions = features.flatMap((feature) => feature.actions ?? []);
+  const listed = actions.filter((action) => action.listed !== false);
 
   return {
     Handshake: handshake(deps),
@@ -70,7 +71,7 @@ export function flightHandlers(deps: FlightDeps): UntypedServiceImplementation {
       await writeMessages(stream, results, call, limits.idleMs);
     }),
     ListActions: streaming((stream: ServerWritableStream<object, object>, call) =>
-      writeMessages(stream, actions.map(({ type, description }) => ({ type, description })), call, limits.idleMs),
+      writeMessages(stream, listed.map(({ type, description }) => ({ type, description })), call, limits.idleMs),
     ), // prettier-ignore
     // Everything that can be read is ready as soon as it is asked for.
     PollFlightInfo: unary(async (descriptor: FlightDescriptor, call) => ({

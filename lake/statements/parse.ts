@@ -4,7 +4,7 @@ import type { Node } from './grammar.js';
 
 export type Parser = Pick<Reader, 'text'>;
 
-const statementBytesMax = 64 * 2 ** 10;
+export const statementBytesMax = 64 * 2 ** 10;
 
 /** The tree of the one SELECT that the text is. Throws `statement_invalid`, `statement_refused` or `statement_too_large`. */
 export async function parseStatement(parser: Parser, sql: string): Promise<Node> {
