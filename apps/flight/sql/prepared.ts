@@ -1,0 +1,125 @@
+import { DataType, Field, Null, Schema, TimeMillisecond, TimestampMillisecond } from 'apache-arrow';
+import { z } from 'zod';
+import { DomainError, isDomainError } from '../../../domain/errors.js';
+import { tableSchemas } from '../../../domain/tables.js';
+import type { Description } from '../../../lake/read/plan.js';
+import { encapsulated } from '../../../lake/read/schema.js';
+import type { Parameter, PinnedStatement } from '../../../lake/statements/statements.js';
+import type { Call } from '../call.js';
+import type { FlightData } from '../protocol.js';
+import type { Readable } from '../readable.js';
+import type { Tickets } from '../ticket.js';
+import { decodedSchema, encodedSchema } from './columns.js';
+import type { SqlAnswers } from './messages.js';
+import { readParameters } from './parameters.js';
+import { answerSchema, ParameterSchema, pin, statementReadable, type StatementDeps } from './statement.js';
+
+export interface PreparedDeps extends StatementDeps {
+  /** Signs handles as well. */
+  readonly tickets: Tickets;
+}
+
+/**
+ * The statement itself, and the values that it was bound to: nothing is remembered here, so a handle survives restarts, is
+ * good on every instance, and needs no closing. Its tables are pinned each time that it is executed.
+ */
+const Handle = z.strictObject({
+  kind: z.literal('sql_prepared'),
+  sql: z.string(),
+  schema: z.enum(tableSchemas).nullable(),
+  parameters: z.array(ParameterSchema),
+});
+type Handle = z.infer<typeof Handle>;
+
+/** A handle gives nothing away that its owner may not read: each execution asks for that again. */
+const neverMs = Number.MAX_SAFE_INTEGER;
+
+const signed = ({ tickets }: PreparedDeps, handle: Handle, call: Call): Buffer =>
+  tickets.sign(handle, call, handle.kind, neverMs);
+
+/** The handle, and the call on behalf of its project and its schema. Throws `prepared_unknown`. */
+function opened({ tickets }: PreparedDeps, bytes: Buffer, call: Call): { handle: Handle; owner: Call } {
+  const ticket = openedTicket(tickets, bytes);
+  const handle = Handle.safeParse(ticket?.content);
+  if (!ticket || !handle.success || ticket.principal !== call.principal || ticket.project !== call.project)
+    throw new DomainError('prepared_unknown', 'It was not made here, or for another caller or project.');
+  return { handle: handle.data, owner: { ...call, schema: handle.data.schema } };
+}
+
+function openedTicket(tickets: Tickets, bytes: Buffer) {
+  try {
+    return tickets.open(bytes);
+  } catch (error) {
+    if (isDomainError(error)) return null;
+    throw error;
+  }
+}
+
+/** CreatePreparedStatement. */
+export async function prepare(
+  deps: PreparedDeps,
+  sql: string,
+  call: Call,
+): Promise<SqlAnswers['ActionCreatePreparedStatementResult']> {
+  const pinned = await pin(deps, sql, call);
+  const { description, parameters } = await describe(deps, pinned);
+  return {
+    prepared_statement_handle: signed(deps, { kind: 'sql_prepared', sql, schema: call.schema, parameters: [] }, call),
+    dataset_schema: encapsulated(answerSchema(description, pinned, call)),
+    parameter_schema: encapsulated(encodedSchema(parameters)),
+    is_update: false,
+  };
+}
+
+/** ClosePreparedStatement: there is nothing to forget. */
+export const close = (deps: PreparedDeps, handle: Buffer, call: Call): void => void opened(deps, handle, call);
+
+/** DoPut of CommandPreparedStatementQuery: the handle of the statement with these values, in the place of the old one. */
+export async function bind(
+  deps: PreparedDeps,
+  bytes: Buffer,
+  messages: AsyncIterable<FlightData>,
+  call: Call,
+): Promise<Buffer> {
+  const parameters = await readParameters(messages);
+  const { handle } = opened(deps, bytes, call);
+  return signed(deps, { ...handle, parameters: parameters ?? [] }, call);
+}
+
+/** GetFlightInfo and GetSchema of CommandPreparedStatementQuery. */
+export async function execution(deps: PreparedDeps, bytes: Buffer, call: Call): Promise<Readable> {
+  const { handle, owner } = opened(deps, bytes, call);
+  return statementReadable(deps, await pin(deps, handle.sql, owner), handle.parameters, owner);
+}
+
+/** Answer and parameters before any value is known; where DuckDB cannot tell the answer's types, as if they were all NULL. */
+async function describe(
+  { reader }: PreparedDeps,
+  pinned: PinnedStatement,
+): Promise<{ description: Description; parameters: Schema }> {
+  const unbound = await reader.describe(pinned.plan());
+  const nulls: Parameter[] = Array.from({ length: pinned.parameterCount }, () => ({ type: 'NULL', text: null }));
+  const told = !unbound.parameters.includes('UNKNOWN');
+  const description = told ? unbound : await reader.describe(pinned.plan(nulls));
+  return { description, parameters: await parameterSchema({ reader }, unbound.parameters) };
+}
+
+/** By what DuckDB sends for a column of the type. A parameter of no known type is null in Flight SQL. */
+async function parameterSchema({ reader }: Pick<PreparedDeps, 'reader'>, types: readonly string[]): Promise<Schema> {
+  if (types.length === 0) return new Schema([]);
+  const casts = types.map((type, index) => `CAST(NULL AS ${type === 'UNKNOWN' ? 'BOOLEAN' : type}) AS "${index + 1}"`);
+  const { schema } = await reader.describe({ setup: [], sql: `SELECT ${casts.join(', ')}`, files: [], rows: null });
+  const { fields } = decodedSchema(schema);
+  return new Schema(
+    fields.map(({ name, type }, index) => {
+      const arrow = types[index] === 'UNKNOWN' ? new Null() : parameterType(type as DataType);
+      return new Field(name, arrow, true);
+    }),
+  );
+}
+
+/** The JDBC driver puts milliseconds into whatever unit it finds, so milliseconds is what it is to find. */
+function parameterType(type: DataType): DataType {
+  if (DataType.isTimestamp(type)) return new TimestampMillisecond(type.timezone);
+  return DataType.isTime(type) ? new TimeMillisecond() : type;
+}
