@@ -10,16 +10,19 @@ export function setOnes(target: Uint8Array, at: number, count: number): void {
   for (bit += wholeBytes << 3; bit < end; bit++) setBit(target, bit);
 }
 
-/** Copies `count` bits from bit `from` of the source to bit `at` of the target, whose bits are still 0; returns how many are 0. */
-export function copyBits(source: Uint8Array, from: number, target: Uint8Array, at: number, count: number): number {
-  let ones = 0;
+/** Copies `count` bits from bit `from` of the source to bit `at` of the target, whose bits are still 0. */
+export function copyBits(source: Uint8Array, from: number, target: Uint8Array, at: number, count: number): void {
   for (let done = 0; done < count; done += 8) {
     const wanted = Math.min(8, count - done);
-    const byte = byteFrom(source, from + done) & (0xff >> (8 - wanted));
-    ones += onesOf[byte] as number;
-    putByte(target, at + done, byte, wanted);
+    putByte(target, at + done, byteFrom(source, from + done) & (0xff >> (8 - wanted)), wanted);
   }
-  return count - ones;
+}
+
+/** How many of the bits are 1; those behind the last one in its byte must be 0. */
+export function countOnes(bits: Uint8Array): number {
+  let ones = 0;
+  for (let at = 0; at < bits.length; at++) ones += onesOf[bits[at] as number] as number;
+  return ones;
 }
 
 /** Packs one byte a value (0 or 1) to one bit a value, from bit `at` of the target on, whose bits are still 0. */

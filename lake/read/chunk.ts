@@ -1,34 +1,30 @@
-import { hold, holdHandle, library, setPointer, type Pointer } from './library.js';
-import type { PlannedColumn } from './plan.js';
-import type { ConvertedTexts, TextConverter, TextPlace } from './texts.js';
+import type { ArrayPlace, Converted, Converter } from './conversion.js';
+import { checkIntervals, hasNanos } from './intervals.js';
+import { holdHandle, library, setPointer, type Pointer } from './library.js';
+import type { PlannedColumn } from './layout.js';
+import { bytesOfRows } from './runs.js';
 
 /** One chunk of DuckDB's, at most 2,048 rows, held until it was copied into a message. */
 export interface Chunk {
   readonly rows: number;
+  readonly columns: readonly ArrayPlace[];
   /** What these rows take in a message, in bytes. */
   bytesOf(start: number, rows: number): number;
-  readonly columns: readonly ChunkColumn[];
   release(): void;
 }
 
-export interface ChunkColumn {
-  /** The vector's values; for texts, see `text`. */
-  readonly data: Pointer;
-  /** DuckDB's bitmap, 0 when every value is valid. */
-  readonly validity: Pointer;
-  readonly text?: TextPlace;
-}
-
 /** Takes over the chunk, also when it throws. */
-export function openChunk(pointer: Pointer, plan: readonly PlannedColumn[], converter: TextConverter | null): Chunk {
+export function openChunk(pointer: Pointer, plan: readonly PlannedColumn[], converter: Converter | null): Chunk {
   const duckdb = library();
   const rows = duckdb.chunkRows(pointer);
   const vectors = plan.map((_, index) => duckdb.chunkVector(pointer, index));
-  let texts: ConvertedTexts | undefined;
+  let converted: Converted | undefined;
   try {
-    const isText = (index: number): boolean => plan[index]?.layout.kind === 'text';
-    texts = converter?.convert(
-      vectors.filter((_, index) => isText(index)),
+    plan.forEach(({ name, layout, converted: through }, index) => {
+      if (through && hasNanos(layout)) checkIntervals(name, layout, vectors[index] as Pointer, rows);
+    });
+    converted = converter?.convert(
+      vectors.filter((_, index) => plan[index]?.converted),
       rows,
     );
   } catch (error) {
@@ -36,26 +32,27 @@ export function openChunk(pointer: Pointer, plan: readonly PlannedColumn[], conv
     throw error;
   }
   let next = 0;
-  const columns = plan.map(({ layout }, index): ChunkColumn => {
-    const vector = vectors[index] as Pointer;
-    const text = layout.kind === 'text' ? texts?.places[next++] : undefined;
-    return { data: duckdb.vectorData(vector), validity: duckdb.vectorValidity(vector), text };
-  });
-  const bytesPerRow = plan.reduce(
-    (sum, { layout }, index) => sum + valueBytes(layout) + (columns[index]?.validity ? 1 / 8 : 0),
-    0,
+  const columns = plan.map((column, index) =>
+    column.converted ? (converted?.places[next++] as ArrayPlace) : placeOfVector(vectors[index] as Pointer),
   );
   return {
     rows,
     columns,
     bytesOf: (start, count) =>
-      columns.reduce((sum, { text }) => (text ? sum + textBytes(text, start, count) : sum), bytesPerRow * count),
+      plan.reduce((sum, { layout }, index) => sum + bytesOfRows(layout, columns[index] as ArrayPlace, start, count), 0),
     release() {
-      texts?.release();
+      converted?.release();
       destroyChunk(pointer);
     },
   };
 }
+
+const placeOfVector = (vector: Pointer): ArrayPlace => ({
+  validity: library().vectorValidity(vector),
+  offsets: 0,
+  data: library().vectorData(vector),
+  children: [],
+});
 
 const handle = holdHandle();
 
@@ -63,19 +60,3 @@ function destroyChunk(chunk: Pointer): void {
   setPointer(handle, chunk);
   library().destroyChunk(handle.address);
 }
-
-/** Of the values alone; a text takes the four bytes of its offset. */
-const valueBytes = (layout: PlannedColumn['layout']): number =>
-  ({ plain: layout.kind === 'plain' ? layout.width : 0, bits: 1 / 8, interval: 16, text: 4 })[layout.kind];
-
-const scratch = hold(4);
-
-/** The offset at which a row's text begins. */
-export function textStart({ offsets }: TextPlace, row: number): number {
-  if (row === 0) return 0;
-  library().memcpy(scratch.address, offsets + 4 * row, 4);
-  return scratch.buffer.readInt32LE(0);
-}
-
-const textBytes = (text: TextPlace, start: number, rows: number): number =>
-  textStart(text, start + rows) - textStart(text, start);

@@ -6,7 +6,7 @@ export interface DatabaseOptions {
   /** Absolute; nothing outside of it can be read. */
   readonly lakeRoot: string;
   /** Another folder that can be read. */
-  readonly scratch?: string;
+  readonly scratch?: string | undefined;
   readonly threads: number;
   /** DuckDB's own notation, e.g. `8GB`; null is DuckDB's default, 80 % of the memory. */
   readonly memoryLimit: string | null;

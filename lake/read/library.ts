@@ -55,9 +55,35 @@ function binder(duckdb: LibraryHandle): Bind {
 }
 
 type One<Answer> = (pointer: Pointer) => Answer;
+/** A part of something, by its number. */
+type Indexed = (pointer: Pointer, index: number) => Pointer;
 type Two<Answer> = (pointer: Pointer, other: Pointer) => Answer;
 
+/** Logical types and their parts; who gets a type destroys it, who gets a text frees it. */
+const bindTypes = (bind: Bind) => ({
+  typeId: bind<One<number>>('get_type_id', 'ip'),
+  typeAliasAt: bind<One<Pointer>>('logical_type_get_alias', 'pp'),
+  enumCodeType: bind<One<number>>('enum_internal_type', 'ip'),
+  enumSize: bind<One<number>>('enum_dictionary_size', 'np'),
+  enumValue: bind<Indexed>('enum_dictionary_value', 'ppn'),
+  listChildType: bind<One<Pointer>>('list_type_child_type', 'pp'),
+  arrayChildType: bind<One<Pointer>>('array_type_child_type', 'pp'),
+  arraySize: bind<One<number>>('array_type_array_size', 'np'),
+  structSize: bind<One<number>>('struct_type_child_count', 'np'),
+  structChildName: bind<Indexed>('struct_type_child_name', 'ppn'),
+  structChildType: bind<Indexed>('struct_type_child_type', 'ppn'),
+  mapKeyType: bind<One<Pointer>>('map_type_key_type', 'pp'),
+  mapValueType: bind<One<Pointer>>('map_type_value_type', 'pp'),
+  unionSize: bind<One<number>>('union_type_member_count', 'np'),
+  unionMemberName: bind<Indexed>('union_type_member_name', 'ppn'),
+  unionMemberType: bind<Indexed>('union_type_member_type', 'ppn'),
+  decimalWidth: bind<One<number>>('decimal_width', 'bp'),
+  decimalScale: bind<One<number>>('decimal_scale', 'bp'),
+  destroyLogicalType: bind<One<void>>('destroy_logical_type', 'vp'),
+});
+
 const bindAll = (bind: Bind) => ({
+  ...bindTypes(bind),
   openExt: bind<(path: string, database: Pointer, config: Pointer, error: Pointer) => number>('open_ext', 'isppp'),
   createConfig: bind<One<number>>('create_config', 'ip'),
   setConfig: bind<(config: Pointer, name: string, value: string) => number>('set_config', 'ipss'),
@@ -92,19 +118,19 @@ const bindAll = (bind: Bind) => ({
   columnCount: bind<One<number>>('column_count', 'np'),
   columnName: bind<(result: Pointer, column: number) => string | null>('column_name', 'spn'),
   columnLogicalType: bind<(result: Pointer, column: number) => Pointer>('column_logical_type', 'ppn'),
-  typeId: bind<One<number>>('get_type_id', 'ip'),
-  decimalWidth: bind<One<number>>('decimal_width', 'bp'),
-  decimalScale: bind<One<number>>('decimal_scale', 'bp'),
-  destroyLogicalType: bind<One<void>>('destroy_logical_type', 'vp'),
   vectorSize: bind<() => number>('vector_size', 'n'),
   chunkRows: bind<One<number>>('data_chunk_get_size', 'np'),
-  chunkVector: bind<(chunk: Pointer, column: number) => Pointer>('data_chunk_get_vector', 'ppn'),
+  chunkVector: bind<Indexed>('data_chunk_get_vector', 'ppn'),
   destroyChunk: bind<One<void>>('destroy_data_chunk', 'vp'),
   createChunk: bind<(types: Pointer, columns: number) => Pointer>('create_data_chunk', 'ppn'),
   resetChunk: bind<One<void>>('data_chunk_reset', 'vp'),
   setChunkRows: bind<(chunk: Pointer, rows: number) => void>('data_chunk_set_size', 'vpn'),
   vectorData: bind<One<Pointer>>('vector_get_data', 'pp'),
   vectorValidity: bind<One<Pointer>>('vector_get_validity', 'pp'),
+  listChild: bind<One<Pointer>>('list_vector_get_child', 'pp'),
+  listChildRows: bind<One<number>>('list_vector_get_size', 'np'),
+  structChild: bind<Indexed>('struct_vector_get_child', 'ppn'),
+  arrayChild: bind<One<Pointer>>('array_vector_get_child', 'pp'),
   referenceVector: bind<Two<void>>('vector_reference_vector', 'vpp'),
   arrowOptions: bind<One<Pointer>>('result_get_arrow_options', 'pp'),
   destroyArrowOptions: bind<One<void>>('destroy_arrow_options', 'vp'),
@@ -166,7 +192,20 @@ export function hold(bytes: number): Held {
 export const holdResult = (): Held => hold(resultBytes);
 export const holdHandle = (): Held => hold(8);
 export const addressOf = (buffer: Uint8Array): Pointer => Number(koffi.address(buffer));
-/** Pointers in memory of ours. */
-export const pointerAt = ({ buffer }: Held, offset = 0): Pointer => Number(buffer.readBigUInt64LE(offset));
-export const setPointer = ({ buffer }: Held, pointer: Pointer, offset = 0): void =>
-  void buffer.writeBigUInt64LE(BigInt(pointer), offset);
+export const pointerBytes = 8;
+
+/** Pointers in memory of ours; in two halves, because a BigInt is memory of its own. */
+export const pointerAt = ({ buffer }: Held, offset = 0): Pointer =>
+  buffer.readUInt32LE(offset) + buffer.readUInt32LE(offset + 4) * 2 ** 32;
+export function setPointer({ buffer }: Held, pointer: Pointer, offset = 0): void {
+  buffer.writeUInt32LE(pointer % 2 ** 32, offset);
+  buffer.writeUInt32LE(Math.floor(pointer / 2 ** 32), offset + 4);
+}
+
+/** A text that DuckDB gives away. */
+export function textAndFree(at: Pointer): string {
+  const { textAt, free } = library();
+  const text = textAt(at);
+  free(at);
+  return text;
+}

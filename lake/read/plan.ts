@@ -24,15 +24,3 @@ export interface Description {
   /** DuckDB's name of the type of each parameter, by position; `UNKNOWN` where the statement does not tell. */
   readonly parameters: readonly string[];
 }
-
-/** How a column lies in memory, in DuckDB's vector and in the message. */
-export type Layout =
-  | { readonly kind: 'plain'; readonly width: 1 | 2 | 4 | 8 | 16 }
-  | { readonly kind: 'bits' }
-  | { readonly kind: 'interval' }
-  | { readonly kind: 'text' };
-
-export interface PlannedColumn {
-  readonly name: string;
-  readonly layout: Layout;
-}

@@ -1,14 +1,17 @@
 import { DomainError } from '../../domain/errors.js';
 import { batchFrame, type Frame, type Piece } from './batch.js';
 import { openChunk, type Chunk } from './chunk.js';
+import { createConverter, type Converter } from './conversion.js';
+import { dictionaryFrame } from './dictionary.js';
 import { duckdbError } from './failure.js';
+import type { PlannedColumn } from './layout.js';
 import { holdHandle, holdResult, library, pointerAt, type Pointer } from './library.js';
-import type { Compression, PlannedColumn, ReadPlan } from './plan.js';
-import { prepare, runAll } from './prepare.js';
-import { textConverter, type TextConverter } from './texts.js';
-import { schemaMessage } from './schema.js';
-import { typeRow } from './types.js';
 import { headerOnlyFrame } from './message.js';
+import type { Compression, ReadPlan } from './plan.js';
+import { prepare, runAll } from './prepare.js';
+import { schemaMessage } from './schema.js';
+import type { TypeRow } from './type-row.js';
+import { typeReader } from './types.js';
 
 const batchRowsMax = 65_536;
 /** So that the client has something to do while the second batch is made. */
@@ -26,7 +29,7 @@ export class Query {
   readonly #cancelled: () => boolean;
   readonly #result = holdResult();
   readonly #fetchChunk: () => Pointer;
-  #converter: TextConverter | null = null;
+  #converter: Converter | null = null;
   #current: Chunk | null = null;
   #currentAt = 0;
   /** DuckDB must not be asked again after its last chunk. */
@@ -47,11 +50,12 @@ export class Query {
       execute(connection, plan, lakeRoot, this.#result.address);
       this.#checkCancelled();
       const typed = typesOf(this.#result.address);
-      this.#columns = typed.map(({ name, type }) => ({ name, layout: type.layout }));
-      this.#heads = [headerOnlyFrame(schemaMessage(typed))];
+      this.#columns = typed.map(plannedColumn);
+      const dictionaries = typed.flatMap(({ type }) => type.dictionaries);
+      this.#heads = [headerOnlyFrame(schemaMessage(typed)), ...dictionaries.map(dictionaryFrame)];
       this.#fetchChunk = library().chunkFetcher(this.#result);
-      const texts = this.#columns.flatMap(({ layout }, index) => (layout.kind === 'text' ? [index] : []));
-      if (texts.length > 0) this.#converter = textConverter(this.#result, texts);
+      const converted = this.#columns.flatMap((column, index) => (column.converted ? [{ ...column, index }] : []));
+      if (converted.length > 0) this.#converter = createConverter(this.#result, converted);
     } catch (error) {
       this.close();
       throw error;
@@ -117,7 +121,7 @@ export class Query {
       const fitting = rowsThatFit(chunk, start, wanted, batchBytesMax - bytes);
       const taken = pieces.length === 0 ? Math.max(1, fitting) : fitting;
       if (taken === 0) break;
-      pieces.push({ chunk, start, rows: taken });
+      pieces.push({ columns: chunk.columns, start, rows: taken });
       rows += taken;
       bytes += chunk.bytesOf(start, taken);
       this.#advance(taken, used);
@@ -150,13 +154,23 @@ function execute(connection: Pointer, { setup, sql }: ReadPlan, lakeRoot: string
   });
 }
 
-function typesOf(result: Pointer) {
+interface TypedColumn {
+  readonly name: string;
+  readonly type: TypeRow;
+}
+
+function typesOf(result: Pointer): TypedColumn[] {
   const duckdb = library();
+  const typeOf = typeReader();
   return Array.from({ length: duckdb.columnCount(result) }, (_, index) => {
     const name = duckdb.columnName(result, index) ?? '';
-    return { name, type: typeRow(name, duckdb.columnLogicalType(result, index)) };
+    return { name, type: typeOf(name, duckdb.columnLogicalType(result, index)) };
   });
 }
+
+const plannedColumn = ({ name, type }: TypedColumn): PlannedColumn => ({
+  ...{ name, layout: type.vector ?? type.array, converted: type.vector === null },
+});
 
 /** The largest number of rows up to `wanted` whose bytes stay within the budget. */
 function rowsThatFit(chunk: Chunk, start: number, wanted: number, budgetBytes: number): number {
@@ -167,5 +181,8 @@ function rowsThatFit(chunk: Chunk, start: number, wanted: number, budgetBytes: n
     if (chunk.bytesOf(start, middle) <= budgetBytes) fits = middle;
     else tooMany = middle;
   }
-  return fits;
+  return fits > bitmapWord ? fits - (fits % bitmapWord) : fits;
 }
+
+/** Where rows begin at a multiple of 8, bitmaps are copied without shifting. */
+const bitmapWord = 64;

@@ -5,7 +5,7 @@ import type { Question, Questions } from './messages.js';
 import type { Description, ReadPlan } from './plan.js';
 import { prepare, runAll } from './prepare.js';
 import { schemaMessage } from './schema.js';
-import { typeRow } from './types.js';
+import { destroyType, isUnknown, typeReader } from './types.js';
 
 interface Asked {
   readonly connection: Pointer;
@@ -23,13 +23,16 @@ function describe({ connection, lakeRoot }: Asked, plan: ReadPlan): Description 
   const duckdb = library();
   runAll(connection, plan.setup, lakeRoot);
   return prepare(connection, plan.sql, lakeRoot, (prepared) => {
+    const [typeOf, typeOfParameter] = [typeReader(), typeReader()];
     const columns = Array.from({ length: duckdb.preparedColumnCount(prepared) }, (_, index) => {
       const name = duckdb.preparedColumnName(prepared, index) ?? '';
-      return { name, type: typeRow(name, duckdb.preparedColumnType(prepared, index)) };
+      return { name, type: typeOf(name, duckdb.preparedColumnType(prepared, index)) };
     });
     const parameters = Array.from({ length: duckdb.parameterCount(prepared) }, (_, index) => {
       const type = duckdb.parameterType(prepared, index + 1);
-      return type === 0 ? 'UNKNOWN' : typeRow(`$${index + 1}`, type).sql;
+      if (!isUnknown(type)) return typeOfParameter(`$${index + 1}`, type).sql;
+      destroyType(type);
+      return 'UNKNOWN';
     });
     return {
       schema: schemaMessage(columns),
@@ -39,8 +42,9 @@ function describe({ connection, lakeRoot }: Asked, plan: ReadPlan): Description 
   });
 }
 
-function text({ connection, lakeRoot }: Asked, { sql, values }: { sql: string; values: readonly string[] }): string {
+function text({ connection, lakeRoot }: Asked, { setup, sql, values }: Questions['text']['ask']): string {
   const duckdb = library();
+  runAll(connection, setup, lakeRoot);
   const result = holdResult();
   return prepare(connection, sql, lakeRoot, (prepared) => {
     values.forEach((value, index) => duckdb.bindText(prepared, index + 1, value));

@@ -1,9 +1,9 @@
-import { Field, Message, Schema } from 'apache-arrow';
-import type { TypeRow } from './types.js';
+import { Message, Schema } from 'apache-arrow';
+import { fieldOf, type TypeRow } from './type-row.js';
 
 /** The bare flatbuffer Message of the schema. */
 export function schemaMessage(columns: readonly { readonly name: string; readonly type: TypeRow }[]): Buffer {
-  const fields = columns.map(({ name, type }) => new Field(name, type.arrow, true));
+  const fields = columns.map(({ name, type }) => fieldOf(name, type));
   return Buffer.from(Message.encode(Message.from(new Schema(fields))));
 }
 

@@ -3,6 +3,7 @@ import { DomainError } from '../../domain/errors.js';
 import type { PinnedTable, TableColumn } from '../../domain/tables.js';
 import { quoteName, quoteText } from '../duckdb.js';
 import type { ReadPlan } from './plan.js';
+import { isTypeName } from './type-name.js';
 
 type Files = Pick<PinnedTable, 'columns' | 'files'>;
 
@@ -25,19 +26,15 @@ export function tableRelation({ columns, files }: Files, lakeRoot: string): stri
   return `SELECT ${columns.map(storedColumn).join(', ')} FROM ${from}`;
 }
 
-const emptyColumn = ({ name, type }: TableColumn): string =>
-  casts(type).reduce((inner, to) => `CAST(${inner} AS ${to})`, 'NULL') + ` AS ${quoteName(name)}`;
+const emptyColumn = (column: TableColumn): string => `CAST(NULL AS ${typeOf(column)}) AS ${quoteName(column.name)}`;
 
-const storedColumn = ({ name, type }: TableColumn): string =>
-  casts(type).reduce((inner, to) => `CAST(${inner} AS ${to})`, quoteName(name)) + ` AS ${quoteName(name)}`;
+/** A file may hold another type than the declared one: DuckDB writes a HUGEINT to Parquet as DOUBLE, an ENUM as VARCHAR. */
+const storedColumn = (column: TableColumn): string =>
+  `CAST(${quoteName(column.name)} AS ${typeOf(column)}) AS ${quoteName(column.name)}`;
 
-/** The column's own type first, because a file may hold a wider one (DuckDB writes a HUGEINT to Parquet as DOUBLE). */
-function casts(own: string): string[] {
-  const decimal = /^DECIMAL\(\d{1,2},(\d{1,2})\)$/.exec(own);
-  if (decimal) return [own, `DECIMAL(38,${decimal[1]})`];
-  if (own === 'HUGEINT' || own === 'UHUGEINT') return [own, 'DECIMAL(38,0)'];
-  if (own === 'UUID' || own === 'JSON') return [own, 'VARCHAR'];
-  return own.startsWith('ENUM(') ? ['VARCHAR'] : [own];
+function typeOf({ name, type }: TableColumn): string {
+  if (isTypeName(type)) return type;
+  throw new DomainError('type_unsupported', `Column "${name}" is declared as ${type}, which is no type of DuckDB's.`, { column: name, type }); // prettier-ignore
 }
 
 /** DuckDB would read `*`, `?` and `[` as a pattern. */

@@ -4,6 +4,7 @@ import base64
 import json
 import sys
 
+import duckdb
 import pyarrow as pa
 import pyarrow.flight as flight
 import pyarrow.parquet as parquet
@@ -106,6 +107,34 @@ def do_differences(request):
 
 def text_of_uuids(column):
     return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+
+
+def do_duckdb_differences(request):
+    """Where what was read last, and its schema, differ from the Arrow that DuckDB itself makes of a query in this process."""
+    with duckdb.connect() as database:
+        database.execute("SET TimeZone = 'UTC'")
+        expected = database.execute(request["sql"]).to_arrow_table()
+    differing = [
+        f"{ours} where {theirs} was expected"
+        for ours, theirs in zip(table.schema, expected.schema, strict=True)
+        if not ours.equals(theirs, check_metadata=True)
+    ]
+    for name, ours, theirs in zip(table.column_names, table.columns, expected.columns, strict=True):
+        if not equal(ours, theirs):
+            differing.append(name)
+    return differing
+
+
+def equal(ours, theirs):
+    """NaN is never equal to itself; its text is."""
+    if len(ours) == 0:
+        return len(theirs) == 0
+    ours, theirs = ours.combine_chunks(), theirs.combine_chunks()
+    return ours.equals(theirs) or all_text(ours) == all_text(theirs)
+
+
+def all_text(array):
+    return array.to_string(window=len(array), container_window=1_000_000, element_size_limit=1_000_000)
 
 
 def do_values(request):

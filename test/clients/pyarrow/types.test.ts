@@ -59,7 +59,7 @@ test('types that Parquet does not keep are sent as the catalogue declares them',
     seconds: ['TIMESTAMP_S', "TIMESTAMP '2001-03-05' + to_seconds(i)", 'timestamp[s]'],
     millis: ['TIMESTAMP_MS', "TIMESTAMP '2001-03-05' + to_milliseconds(i)", 'timestamp[ms]'],
     nanos: ['TIME_NS', "(TIME '01:02:03' + to_microseconds(i))::VARCHAR", 'time64[ns]'],
-    enumerated: ["ENUM('one', 'two')", "CASE i % 2 WHEN 0 THEN 'one' ELSE 'two' END", 'string'],
+    enumerated: ["ENUM('one', 'two')", "CASE i % 2 WHEN 0 THEN 'one' ELSE 'two' END", 'dictionary<values=string, indices=uint8, ordered=0>'], // prettier-ignore
     json: ['JSON', "'{\"i\": ' || i || '}'", 'string'],
     interval: [
       'INTERVAL',
