@@ -3,7 +3,8 @@ import { RecordBatchReader, type Data, type Field, type RecordBatch } from 'apac
 import { createReadStream } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { setImmediate as breathe } from 'node:timers/promises';
-import { DomainError } from '../domain/errors.js';
+import { DomainError, isDomainError } from '../domain/errors.js';
+import type { Column } from '../domain/features.js';
 import { spineLimits, type ArrowForm } from '../domain/spines.js';
 import { columnType, type ColumnType } from './arrow-types.js';
 import { quoteName, type Session } from './duckdb.js';
@@ -14,37 +15,69 @@ interface Taken extends ColumnType {
 
 const chunkRows = 2048;
 
+/** An Arrow table as it arrives, batch by batch. */
+export interface ArrowRows {
+  /** With DuckDB's names of the types. */
+  readonly columns: readonly Column[];
+  readonly batches: AsyncGenerator<RecordBatch>;
+  /** Makes an empty temporary table of these columns, in the place of one of its name, to be filled. */
+  table(session: Session, name: string): Promise<ArrowAppender>;
+}
+
+export interface ArrowAppender {
+  append(batch: RecordBatch): Promise<void>;
+  /** To be called once; then the rows are there. */
+  close(): void;
+}
+
 /** Reads an Arrow IPC file or stream into a temporary table of the session. Throws `spine_invalid`, `request_too_large`. */
 export async function readArrow(session: Session, table: string, path: string, form: ArrowForm): Promise<void> {
   const file = form === 'file' ? await open(path) : null;
   try {
-    const reader = await openReader(path, file).catch(refused);
-    if (!reader.schema) throw new DomainError('spine_invalid', 'The upload is no Arrow table.');
-    const columns = columnsOf(reader.schema.fields);
-    const declared = columns.map(({ name, sql }) => `${quoteName(name)} ${sql}`);
-    await session.run(`CREATE OR REPLACE TEMP TABLE ${table} (${declared.join(', ')})`);
-    const appender = await session.connection.createAppender(table);
-    let rows = 0;
-    for await (const batch of guarded(reader as AsyncIterable<RecordBatch>)) {
-      rows += batch.numRows;
-      if (rows > spineLimits.uploadedRows)
+    const { batches, table: emptyTable } = await openArrow(file ?? createReadStream(path));
+    const rows = await emptyTable(session, table);
+    let count = 0;
+    for await (const batch of batches) {
+      count += batch.numRows;
+      if (count > spineLimits.uploadedRows)
         throw new DomainError('request_too_large', `The table has more than ${spineLimits.uploadedRows} rows.`, { limit: spineLimits.uploadedRows }); // prettier-ignore
-      await append(appender, columns, batch);
+      await rows.append(batch);
     }
-    appender.closeSync();
+    rows.close();
   } finally {
     await file?.close();
   }
 }
 
-async function openReader(path: string, file: FileHandle | null): Promise<RecordBatchReader> {
-  const reader = await (file ? RecordBatchReader.from(file) : RecordBatchReader.from(createReadStream(path)));
+/** The table behind a file or a stream of bytes. Throws `spine_invalid`, also while it is read. */
+export async function openArrow(source: FileHandle | AsyncIterable<Uint8Array>): Promise<ArrowRows> {
+  const reader = await openReader(source).catch(refused);
+  if (!reader.schema) throw new DomainError('spine_invalid', 'The upload is no Arrow table.');
+  const columns = columnsOf(reader.schema.fields);
+  return {
+    columns: columns.map(({ name, sql }) => ({ name, type: sql })),
+    batches: guarded(reader as AsyncIterable<RecordBatch>),
+    async table(session, name) {
+      const declared = columns.map((column) => `${quoteName(column.name)} ${column.sql}`);
+      await session.run(`CREATE OR REPLACE TEMP TABLE ${name} (${declared.join(', ')})`);
+      const appender = await session.connection.createAppender(name);
+      return {
+        append: (batch) => append(appender, columns, batch),
+        close: () => appender.closeSync(),
+      };
+    },
+  };
+}
+
+async function openReader(source: FileHandle | AsyncIterable<Uint8Array>): Promise<RecordBatchReader> {
+  const reader = await RecordBatchReader.from(source as AsyncIterable<Uint8Array>);
   await reader.open();
   return reader;
 }
 
 /** What the reader cannot make sense of is a mistake of the sender's, never ours. */
 const refused = (error: unknown): never => {
+  if (isDomainError(error)) throw error;
   throw new DomainError('spine_invalid', `The upload does not read as Arrow IPC: ${(error as Error).message}.`, {}, { cause: error }); // prettier-ignore
 };
 

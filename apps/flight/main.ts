@@ -1,10 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { joinCatalogue } from '../../store/joins.js';
+import { spineTables } from '../../store/spine-tables.js';
 import { tables } from '../../store/tables.js';
 import { loadConfig } from '../config.js';
 import { connectDatabase } from '../database.js';
 import { onShutdown } from '../lifecycle.js';
 import { createLogger } from '../log.js';
+import { openScratch } from './joins/feature.js';
 import { startFlight } from './server.js';
 
 /** Calls look up a name or a ticket; streams hold none. */
@@ -14,6 +17,7 @@ const config = loadConfig();
 const log = createLogger('flight', config.logLevel);
 try {
   const db = await connectDatabase(config, 'flight', connectionsMax);
+  const threads = config.duckdb.threads ?? availableParallelism();
   const flight = await startFlight({
     host: config.host,
     port: config.ports.flight,
@@ -22,7 +26,11 @@ try {
     tables: tables(db),
     log,
     encoded: { folder: join(config.home, 'flight-cache'), bytesMax: config.flightCacheBytes },
-    reader: { threads: config.duckdb.threads ?? availableParallelism(), memoryLimit: config.duckdb.memoryLimit },
+    reader: { threads, memoryLimit: config.duckdb.memoryLimit },
+    joins: {
+      ...{ catalogue: joinCatalogue(db), spines: spineTables(db), threads },
+      scratch: await openScratch(join(config.home, 'tmp')),
+    },
   });
   onShutdown(
     async () => {
