@@ -1,6 +1,4 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Materialized } from '../domain/features.js';
 import type { Engine } from '../lake/duckdb.js';
@@ -10,7 +8,7 @@ import { median, type Figure } from './figure.js';
 import { viewOver, withHome, type BenchHome } from './home.js';
 import { lateFigures } from './late.js';
 import { refreshFigures } from './refresh.js';
-import { quantile, runClosedLoop, runLoad, type Latencies } from './serve-load.js';
+import { freePort, quantile, runClosedLoop, runLoad, type Latencies } from './serve-load.js';
 
 /** Ours takes the same body as Feast’s. */
 const routeOf = (failures: Failures): string =>
@@ -169,12 +167,4 @@ function figures(ours: Measured, theirs: Measured): Figure[] {
       ...{ beside: 'Feast’s server, SQLite, one process', judged: ours.perSecond / theirs.perSecond, target: { atLeast: 5 } },
     },
   ]; // prettier-ignore
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
 }

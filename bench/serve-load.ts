@@ -1,4 +1,5 @@
 import { Agent, request } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
 
 /** Requests at a fixed rate, whether the server keeps up or not (an open loop), over connections that stay open. */
 export interface Load {
@@ -92,4 +93,13 @@ export function post(agent: Agent, url: string, body: string): Promise<{ ok: boo
     asked.on('error', failed);
     asked.end(body);
   });
+}
+
+/** A port that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((done) => server.close(done));
+  return port;
 }

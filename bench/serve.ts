@@ -1,7 +1,5 @@
 import { execFile } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -24,7 +22,7 @@ import { announceRollout, instanceStates, shiftTraffic } from '../store/deployme
 import { createProject } from '../store/resources.js';
 import { median } from './figure.js';
 import type { Figure } from './figure.js';
-import { quantile, runLoad } from './serve-load.js';
+import { freePort, quantile, runLoad } from './serve-load.js';
 
 const endpoint = 'forest';
 const columns = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
@@ -157,12 +155,4 @@ async function deploy(db: Database): Promise<void> {
     return /eider_serving_version\{.*\} 1/.test(await metrics.text());
   };
   if (!(await until(switched, startMs))) throw new Error('The instance does not serve the model.');
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
 }

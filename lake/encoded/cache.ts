@@ -42,6 +42,12 @@ interface Entry {
 const encodingVersion = 1;
 /** One result may take so much of the whole. */
 const shareMax = 0.5;
+/**
+ * What is larger is kept when it is read for the second time: to fill the system's file cache costs two core-seconds a gigabyte
+ * (measured), more than to send it, which a result that nobody reads again would cost for nothing.
+ */
+const firstTimeBytesMax = 16 * 2 ** 20;
+const rememberedMax = 10_000;
 /** Slices of this size go to the socket. */
 const sliceBytes = 2 ** 20;
 const aheadBytes = 16 * 2 ** 20;
@@ -63,6 +69,8 @@ class Cache {
   /** Least recently used first. */
   readonly #entries = new Map<string, Entry>();
   readonly #writing = new Set<string>();
+  /** Too large to be kept at once, the oldest first. */
+  readonly #readOnce = new Set<string>();
   bytes = 0;
 
   constructor(options: EncodedCacheOptions) {
@@ -156,6 +164,10 @@ class Cache {
     read: () => AsyncGenerator<Batch, void, void>,
   ): AsyncGenerator<Batch, void, void> {
     this.#writing.add(key);
+    const bytesMax = Math.min(
+      shareMax * this.#options.bytesMax,
+      this.#readOnce.has(key) ? Infinity : firstTimeBytesMax,
+    );
     let writer = await this.#create(key, plan);
     let done = false;
     try {
@@ -165,7 +177,8 @@ class Cache {
           (error: unknown) => this.#failed(error),
         );
         yield { frame, release: () => void (kept ? kept.then(release) : release()) };
-        if (writer && (!(await kept) || writer.bytes() > shareMax * this.#options.bytesMax)) {
+        if (writer && (!(await kept) || writer.bytes() > bytesMax)) {
+          this.#remember(key);
           await writer.abandon();
           writer = null;
         }
@@ -176,6 +189,11 @@ class Cache {
       else if (writer) await writer.abandon().catch((error: unknown) => this.#failed(error));
       this.#writing.delete(key);
     }
+  }
+
+  #remember(key: string): void {
+    this.#readOnce.add(key);
+    for (const oldest of this.#readOnce) if (this.#readOnce.size > rememberedMax) this.#readOnce.delete(oldest);
   }
 
   #failed(error: unknown): false {
@@ -194,6 +212,7 @@ class Cache {
   async #keep(key: string, { files }: ReadPlan, writer: EncodedWriter): Promise<void> {
     const messageBytes = writer.bytes();
     this.#add(key, files, await writer.finish(), messageBytes, true);
+    this.#readOnce.delete(key);
     await this.#makeRoom();
   }
 

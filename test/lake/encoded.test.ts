@@ -160,6 +160,16 @@ test('two first reads at a time keep one file, and a folder that cannot be writt
   expect(await sent(cache, plan)).toBe(one); // The file is gone, too.
 });
 
+test('a large result is kept when it is read for the second time', async () => {
+  const plan = planOf(await lake.add('huge', ['SELECT hash(i) AS h FROM range(3000000) r(i)']));
+  const cache = await open();
+  const bytes = await sent(cache, plan);
+  expect(readdirSync(folder)).toEqual([]);
+  await expect(sent(cache, plan, never)).rejects.toThrow('DuckDB was asked.');
+  expect(await sent(cache, plan)).toBe(bytes);
+  expect(await sent(cache, plan, never)).toBe(bytes);
+});
+
 test('0 bytes keep nothing', async () => {
   const plan = planOf(await lake.add('off', ['SELECT 1 AS a']));
   await sent(await open(0), plan);
