@@ -17,7 +17,7 @@ import { missingWindows } from '../lake/coverage.js';
 import { quoteText, typed, type Session } from '../lake/duckdb.js';
 import { pinSource, sourceFiles, type Source } from '../lake/sources/index.js';
 import { onlineView } from '../store/online.js';
-import { commitAt, shownFiles, type CommitOrigin, type ShownFile } from '../store/provenance.js';
+import { commitAt, shownFiles, type FingerprintedCommit, type ShownFile } from '../store/provenance.js';
 import { windowHeads } from '../store/snapshots.js';
 import { tables } from '../store/tables.js';
 import type { Dependencies } from './dependencies.js';
@@ -146,7 +146,7 @@ function answerOf(
 }
 
 const originOf = (
-  { sourceFingerprint: _, ...commit }: CommitOrigin,
+  { sourceFingerprint: _, ...commit }: FingerprintedCommit,
   { lane }: Candidate,
   file: ShownFile | null,
 ): Origin => ({
@@ -167,7 +167,7 @@ async function sourcesOf(
   dependencies: ExplainDependencies,
   session: Session,
   parts: ViewParts,
-  commit: CommitOrigin | null,
+  commit: FingerprintedCommit | null,
 ): Promise<Pick<Explanation, 'sources' | 'sourcesState'>> {
   if (!commit) return { sources: [], sourcesState: null };
   const { start, end } = commit.window;

@@ -53,9 +53,8 @@ export interface Candidate {
   readonly row: number | null;
 }
 
-/** The commit that the winning row came with. */
-export interface Origin {
-  readonly lane: Lane;
+/** A commit as those want to see it who ask where a row came from. */
+export interface CommitOrigin {
   readonly window: Window;
   readonly commit: number;
   /** The first snapshot that shows it. */
@@ -64,7 +63,20 @@ export interface Origin {
   /** The run that made it. */
   readonly workflowId: string;
   readonly principal: string;
+}
+
+/** The commit that the winning row came with. */
+export interface Origin extends CommitOrigin {
+  readonly lane: Lane;
   readonly file: { readonly key: string; readonly sha256: string; readonly rows: number } | null;
+}
+
+/** By whom and when a row was pushed. */
+export interface PushOrigin {
+  readonly id: string;
+  readonly principal: string;
+  readonly pushedAt: Instant;
+  readonly sequence: number;
 }
 
 /** A source as far as it reaches the winning row's window. */
@@ -104,13 +116,8 @@ export interface Explanation {
   readonly bitemporal: boolean;
   readonly winner: Candidate | null;
   readonly origin: Origin | null;
-  /** By whom and when the row was pushed; null when its sources gave it. */
-  readonly push: {
-    readonly id: string;
-    readonly principal: string;
-    readonly pushedAt: Instant;
-    readonly sequence: number;
-  } | null;
+  /** Null when its sources gave it. */
+  readonly push: PushOrigin | null;
   /** Windows that the instant may need and that were never computed. */
   readonly missing: readonly Window[];
   readonly sources: readonly ReachingSource[];

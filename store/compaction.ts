@@ -6,10 +6,7 @@ import type { Principal } from '../domain/principal.js';
 import type { CompactionRun } from '../domain/snapshots.js';
 import type { TableColumn } from '../domain/tables.js';
 import { only, recordAudit, type Database, type Queries } from './db.js';
-import { tableId, type TableRef } from './snapshots.js';
-
-const tableWhere = 'project = $1 AND schema = $2 AND name = $3 AND revision = $4';
-const tableValues = ({ project, schema, name, revision }: TableRef) => [project, schema, name, revision];
+import { tableId, type TableRef, tableValues, tableWhere } from './snapshots.js';
 
 /** The newest snapshot of a table as compaction sees it: its windows in order, and what stands for some of them already. */
 export async function compactionState(

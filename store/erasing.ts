@@ -8,10 +8,7 @@ import type { ErasureCertificate, ErasedTable } from '../domain/snapshots.js';
 import type { TableColumn } from '../domain/tables.js';
 import { only, type Database, type Queries } from './db.js';
 import { requireOpen, type ErasureKey } from './erasures.js';
-import { tableId, type TableRef } from './snapshots.js';
-
-const tableWhere = 'project = $1 AND schema = $2 AND name = $3 AND revision = $4';
-const tableValues = ({ project, schema, name, revision }: TableRef) => [project, schema, name, revision];
+import { tableId, type TableRef, tableValues, tableWhere } from './snapshots.js';
 
 /** A table of the lake, with the ways in which its rows may hold the key: columns in the order of the key's. */
 export interface ErasureTarget {

@@ -1,3 +1,4 @@
+import type { CommitOrigin, PushOrigin } from '../domain/explanation.js';
 import type { Lane, Window } from '../domain/features.js';
 import type { Instant } from '../domain/ids.js';
 import type { Queries } from './db.js';
@@ -11,14 +12,8 @@ export interface ShownFile {
   readonly lane: Lane;
 }
 
-/** A commit as those want to see it who ask where a row came from. */
-export interface CommitOrigin {
-  readonly window: Window;
-  readonly commit: number;
-  readonly snapshot: number;
-  readonly committedAt: Instant;
-  readonly workflowId: string;
-  readonly principal: string;
+/** A commit with what tells whether its sources are still as they were. */
+export interface FingerprintedCommit extends CommitOrigin {
   readonly sourceFingerprint: string;
 }
 
@@ -36,8 +31,8 @@ export async function commitAt(
   db: Queries,
   table: TableRef,
   { snapshot, lane, at }: { snapshot: number; lane: Lane; at: Instant },
-): Promise<CommitOrigin | null> {
-  const [row] = await db.query<CommitOrigin & Window>(
+): Promise<FingerprintedCommit | null> {
+  const [row] = await db.query<FingerprintedCommit & Window>(
     `SELECT window_start AS start, window_end AS "end", id AS commit, snapshot, committed_at AS "committedAt", workflow_id AS "workflowId", principal, source_fingerprint AS "sourceFingerprint"
      FROM commits WHERE project = $1 AND schema = $2 AND name = $3 AND revision = $4 AND snapshot <= $5 AND lane = $6 AND window_start <= $7 AND window_end > $7
      ORDER BY id DESC LIMIT 1`,
@@ -46,13 +41,6 @@ export async function commitAt(
   if (!row) return null;
   const { start, end, ...rest } = row;
   return { ...rest, window: { start, end } };
-}
-
-export interface PushOrigin {
-  readonly id: string;
-  readonly principal: string;
-  readonly pushedAt: Instant;
-  readonly sequence: number;
 }
 
 /** The last push of a row with this key and these instants; to another revision when this one took the row over from there. */

@@ -1,10 +1,7 @@
 import type { Instant, ProjectName } from '../domain/ids.js';
 import type { Amount, Kept } from '../domain/snapshots.js';
 import { liftTimeout, only, type Database, type Queries } from './db.js';
-import type { TableRef } from './snapshots.js';
-
-const tableWhere = 'project = $1 AND schema = $2 AND name = $3 AND revision = $4';
-const tableValues = ({ project, schema, name, revision }: TableRef) => [project, schema, name, revision];
+import { tableValues, tableWhere, type TableRef } from './snapshots.js';
 
 /**
  * Everything that needs a snapshot of the table ($1 to $4) however old it is: what was made from it (training sets, and what

@@ -56,8 +56,9 @@ export interface Committed {
   readonly repeated: boolean;
 }
 
-const tableWhere = 'project = $1 AND schema = $2 AND name = $3 AND revision = $4';
-const tableValues = ({ project, schema, name, revision }: TableRef) => [project, schema, name, revision];
+/** The rows of a table, where $1 to $4 are its values. */
+export const tableWhere = 'project = $1 AND schema = $2 AND name = $3 AND revision = $4';
+export const tableValues = ({ project, schema, name, revision }: TableRef) => [project, schema, name, revision];
 export const tableId = ({ schema, name, revision }: TableRef): string => `${schema}/${name}@r${revision}`;
 
 /**

@@ -2,10 +2,7 @@ import { DomainError } from '../domain/errors.js';
 import type { Window } from '../domain/features.js';
 import type { Instant } from '../domain/ids.js';
 import { only, type Database } from './db.js';
-import { tableId, type TableRef } from './snapshots.js';
-
-const tableWhere = 'project = $1 AND schema = $2 AND name = $3 AND revision = $4';
-const tableValues = ({ project, schema, name, revision }: TableRef) => [project, schema, name, revision];
+import { tableId, type TableRef, tableValues, tableWhere } from './snapshots.js';
 
 /**
  * The snapshot that was the table's newest at an instant of commit time: the same number whenever it is asked. Throws

@@ -5,7 +5,7 @@ import type { SourceAccess } from '../access.js';
 import { quoteName, quoteText, type Session } from '../duckdb.js';
 import { requireWithinRoots, sourceFiles } from './files.js';
 import { copyRows, withImporter, type Importer } from './importer.js';
-import { missing, notAllowed, reachClause, relationOf, type Source, type SourceFormat } from './source.js';
+import { missing, notAllowed, pinnedCopy, reachClause, type Source, type SourceFormat } from './source.js';
 
 /** A table of a DuckLake whose catalogue is a file of DuckDB: rows are read as of the lake's newest snapshot. */
 export const duckLakeTable: SourceFormat = {
@@ -31,13 +31,7 @@ export const duckLakeTable: SourceFormat = {
     }).catch((error: unknown) => {
       throw held(source, error);
     });
-    return {
-      source,
-      version,
-      rows,
-      relation: (slice) => relationOf(source, rows, slice),
-      isUnchanged: () => Promise.resolve(true),
-    };
+    return pinnedCopy(source, version, rows);
   },
 };
 

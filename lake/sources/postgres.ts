@@ -2,7 +2,7 @@ import { DomainError, isDomainError } from '../../domain/errors.js';
 import type { SourceAccess } from '../access.js';
 import { quoteName, quoteText, type Session } from '../duckdb.js';
 import { copyRows, type Importer } from './importer.js';
-import { missing, relationOf, type Reach, type Source, type SourceFormat } from './source.js';
+import { missing, pinnedCopy, type Reach, type Source, type SourceFormat } from './source.js';
 
 const connectSeconds = 10;
 
@@ -19,13 +19,7 @@ export const postgresTable: SourceFormat = {
     ).catch((error: unknown) => {
       throw unreachable(source, error);
     });
-    return {
-      source,
-      version: null,
-      rows,
-      relation: (slice) => relationOf(source, rows, slice),
-      isUnchanged: () => Promise.resolve(true),
-    };
+    return pinnedCopy(source, null, rows);
   },
 };
 

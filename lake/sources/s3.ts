@@ -7,7 +7,7 @@ import { quoteText } from '../duckdb.js';
 import { isGlob, requireFiles } from './files.js';
 import { copyRows, requireImports, type Importer } from './importer.js';
 import { readerOf } from './readers.js';
-import { changed, missing, notAllowed, reachClause, relationOf, type Source, type SourceFormat } from './source.js';
+import { changed, missing, notAllowed, pinnedCopy, reachClause, type Source, type SourceFormat } from './source.js';
 
 /** Parquet, CSV and JSON in S3. The listing before a copy and the one after it must be the same. */
 export const s3Files: SourceFormat = {
@@ -27,13 +27,7 @@ export const s3Files: SourceFormat = {
       throw (await now().catch(() => null)) === version ? error : changed(source, error);
     });
     if ((await now()) !== version) throw changed(source);
-    return {
-      source,
-      version,
-      rows,
-      relation: (slice) => relationOf(source, rows, slice),
-      isUnchanged: () => Promise.resolve(true),
-    };
+    return pinnedCopy(source, version, rows);
   },
 };
 

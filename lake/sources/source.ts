@@ -48,6 +48,13 @@ export function relationOf({ spec: { eventTime, knownAt } }: Source, rows: strin
 const within = (eventTime: string, { start, end }: Window): string =>
   `${quoteName(eventTime)} >= ${timestamp(start)} AND ${quoteName(eventTime)} < ${timestamp(end)}`;
 
+/** A source whose rows were copied into the session: a copy is of one state and never changes. */
+export const pinnedCopy = (source: Source, version: string | null, rows: string): PinnedSource => ({
+  ...{ source, version, rows },
+  relation: (slice) => relationOf(source, rows, slice),
+  isUnchanged: () => Promise.resolve(true),
+});
+
 /** What a copy is restricted to. */
 export const reachClause = ({ spec: { eventTime } }: Source, reach: Reach): string =>
   reach === 'everything' ? '' : reach === 'nothing' ? ' LIMIT 0' : ` WHERE ${within(eventTime, reach)}`;

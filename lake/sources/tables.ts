@@ -5,7 +5,7 @@ import type { Session } from '../duckdb.js';
 import { requireWithinRoots } from './files.js';
 import { copyRows, type Importer } from './importer.js';
 import { listObjects, requireS3Root, s3Importer } from './s3.js';
-import { changed, missing, reachClause, relationOf, type PinnedSource, type Reach, type Source } from './source.js';
+import { changed, missing, pinnedCopy, reachClause, type PinnedSource, type Reach, type Source } from './source.js';
 
 /** A file of a table's metadata, and what tells its state. */
 export interface MetadataFile {
@@ -55,11 +55,5 @@ export async function pinTable(
       throw (await now().catch(() => null)) === version ? error : changed(source, error);
     },
   );
-  return {
-    source,
-    version,
-    rows: copied,
-    relation: (slice) => relationOf(source, copied, slice),
-    isUnchanged: () => Promise.resolve(true),
-  };
+  return pinnedCopy(source, version, copied);
 }

@@ -190,12 +190,27 @@ export const oneRow = (row: readonly (number | null)[], more: object = {}) => ({
   ...more,
 });
 
+interface OutputTensor {
+  readonly shape: readonly number[];
+  readonly data: readonly number[];
+}
+
+/** What tests look into of an answer; each says itself which of it must be there. */
+interface AnswerJson {
+  readonly id: string;
+  readonly model_version: string;
+  readonly versions: readonly string[];
+  readonly parameters: { readonly request_id: string };
+  readonly outputs: readonly [OutputTensor, ...OutputTensor[]];
+  readonly code: string;
+  readonly error: string;
+}
+
 export interface Answered {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
-  /** What a test looks into; it says itself what it expects there. */
-  readonly json: Record<string, any>; // eslint-disable-line @typescript-eslint/no-explicit-any
+  readonly json: AnswerJson;
 }
 
 export interface HttpOptions {
