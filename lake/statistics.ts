@@ -19,7 +19,7 @@ type Measured = { -readonly [Name in keyof ColumnStatistics]: ColumnStatistics[N
 
 /**
  * Statistics of every window by its start, in two scans for every 32 columns: one for counts and bounds, one for the buckets
- * of all numbers. Only whole numbers are added up, so threads and the order of rows do not matter.
+ * of all numbers; columns with NaN or infinities take one more. Only whole numbers are added up, so threads and the order of rows do not matter.
  */
 export async function windowStatistics(
   session: Session,
@@ -36,8 +36,8 @@ export async function windowStatistics(
   };
   for (let from = 0; from < columns.length; from += columnsMax) {
     const batch = columns.slice(from, from + columnsMax).map((column, at) => ({ column, index: from + at }));
-    await bounds(session, slices, batch, put);
-    await numbers(session, slices, batch, put);
+    const reaches = await bounds(session, slices, batch, put);
+    await numbers(session, slices, batch, reaches, put);
     for (const one of batch.filter(({ column }) => kindOf(column) === 'text')) await texts(session, slices, one, put);
   }
   return new Map(windows.map(({ start }) => [start, found.get(toMicros(start) / windowMicros) as Measured[]]));
@@ -69,42 +69,80 @@ function valueOf(column: Column): string {
   return kindOf(column) === 'time' ? `epoch_us(${name}::TIMESTAMP)::DOUBLE` : `(${name}::DOUBLE + 0)`;
 }
 
-async function bounds(session: Session, slices: Slices, batch: readonly Placed[], put: Put): Promise<void> {
-  // Looking for what is not finite costs several times as much as the bounds, which already tell whether there is any: NaN is
-  // greater than infinity.
-  const extremes = await session.rows<Record<string, boolean | null>>(
-    `SELECT ${batch.map(({ column, index }) => `isfinite(min(${valueOf(column)})) AND isfinite(max(${valueOf(column)})) AS f${index}`).join(', ')} FROM ${slices.relation}`,
-  );
-  const aggregates = batch.map(({ index }) => {
-    const isFinite = extremes[0]?.[`f${index}`] !== false;
-    const count = (condition: string) => (isFinite ? '0::DOUBLE' : `count_if(${condition})::DOUBLE`);
-    const finite = isFinite ? '' : `FILTER (isfinite(v${index}))`;
-    return `count(v${index})::DOUBLE AS n${index}, ${count(`isnan(v${index})`)} AS x${index}, ${count(`v${index} = 'inf'::DOUBLE`)} AS p${index},
-      ${count(`v${index} = '-inf'::DOUBLE`)} AS m${index}, min(v${index}) ${finite} AS a${index}, max(v${index}) ${finite} AS b${index}`;
-  });
-  const values = batch.map(({ column, index }) => `${valueOf(column)} AS v${index}`);
-  const rows = await session.rows<{ w: number; rows: number } & Record<string, number | null>>(
-    `SELECT w, count(*)::DOUBLE AS rows, ${aggregates.join(', ')} FROM (SELECT ${windowOf(slices)} AS w, ${values.join(', ')} FROM ${slices.relation}) GROUP BY w`,
-  );
+/** What all values of a column have in common, NULLs aside: the more there is, the less has to be asked of each. */
+type Reach = 'positive' | 'not negative' | 'finite' | 'any';
+
+/** Looking for what is not finite costs several times as much as the bounds, which tell whether there is any: NaN is the greatest. */
+async function bounds(
+  session: Session,
+  slices: Slices,
+  batch: readonly Placed[],
+  put: Put,
+): Promise<ReadonlyMap<number, Reach>> {
+  const rows = await grouped(session, slices, batch, (v, index) => [
+    ...[`count(${v})::DOUBLE AS n${index}`, `min(${v}) AS a${index}`, `max(${v}) AS b${index}`],
+    `isfinite(min(${v})) AND isfinite(max(${v})) AS f${index}`,
+  ]);
   for (const row of rows)
     for (const { column, index } of batch) {
-      const at = (letter: string) => Number(row[letter + index] ?? 0);
-      const isText = kindOf(column) === 'text';
-      put(row.w, index, {
-        ...{ rows: row.rows, nulls: row.rows - at('n'), nan: at('x') },
-        infinite: { positive: at('p'), negative: at('m') },
-        min: isText ? null : (row[`a${index}`] ?? null),
-        max: isText ? null : (row[`b${index}`] ?? null),
-      });
+      const bound = (letter: string) => (kindOf(column) === 'text' ? null : ((row[letter + index] as number) ?? null));
+      const nulls = row.rows - Number(row[`n${index}`]);
+      put(row.w, index, { rows: row.rows, nulls, min: bound('a'), max: bound('b') });
+    }
+  const reaches = new Map(batch.map(({ index }) => [index, reachOf(rows, index)]));
+  await notFinite(session, slices, batch.filter(({ index }) => reaches.get(index) === 'any'), put); // prettier-ignore
+  return reaches;
+}
+
+function reachOf(rows: readonly WindowRow[], index: number): Reach {
+  if (rows.some((row) => row[`f${index}`] === false)) return 'any';
+  const least = Math.min(...rows.map((row) => Number(row[`a${index}`] ?? Infinity)));
+  return least > 0 ? 'positive' : least === 0 ? 'not negative' : 'finite';
+}
+
+async function notFinite(session: Session, slices: Slices, batch: readonly Placed[], put: Put): Promise<void> {
+  if (batch.length === 0) return;
+  const rows = await grouped(session, slices, batch, (v, index) => [
+    ...[`count_if(isnan(${v}))::DOUBLE AS x${index}`, `count_if(${v} = 'inf'::DOUBLE)::DOUBLE AS p${index}`],
+    `count_if(${v} = '-inf'::DOUBLE)::DOUBLE AS m${index}`,
+    ...['min', 'max'].map((bound) => `${bound}(${v}) FILTER (isfinite(${v})) AS ${bound}${index}`),
+  ]);
+  for (const row of rows)
+    for (const { index } of batch) {
+      const at = (name: string) => (row[name + index] as number | null) ?? null;
+      const infinite = { positive: Number(at('p')), negative: Number(at('m')) };
+      put(row.w, index, { nan: Number(at('x')), infinite, min: at('min'), max: at('max') });
     }
 }
 
+type WindowRow = { w: number; rows: number } & Record<string, number | boolean | null>;
+
+/** One row a window, with aggregates of each column's `valueOf`. */
+function grouped(
+  session: Session,
+  slices: Slices,
+  batch: readonly Placed[],
+  aggregates: (value: string, index: number) => readonly string[],
+): Promise<WindowRow[]> {
+  const columns = batch.flatMap(({ index }) => aggregates(`v${index}`, index));
+  const values = batch.map(({ column, index }) => `${valueOf(column)} AS v${index}`);
+  return session.rows<WindowRow>(
+    `SELECT w, count(*)::DOUBLE AS rows, ${columns.join(', ')} FROM (SELECT ${windowOf(slices)} AS w, ${values.join(', ')} FROM ${slices.relation}) GROUP BY w`,
+  );
+}
+
 /** Every column is a set of groups of one scan. The counts of a window come as one text: a row a bucket would cost more. */
-async function numbers(session: Session, slices: Slices, batch: readonly Placed[], put: Put): Promise<void> {
+async function numbers(
+  session: Session,
+  slices: Slices,
+  batch: readonly Placed[],
+  reaches: ReadonlyMap<number, Reach>,
+  put: Put,
+): Promise<void> {
   const columns = batch.filter(({ column }) => kindOf(column) === 'number');
   if (columns.length === 0) return;
   const names = columns.map(({ index }) => `b${index}`);
-  const buckets = columns.map(({ column, index }) => `${bucketSql(valueOf(column))} AS b${index}`);
+  const buckets = columns.map(({ column, index }) => `${bucketSql(valueOf(column), reaches.get(index) ?? 'any')} AS b${index}`); // prettier-ignore
   const rows = await session.rows<{ w: number; set: number; counts: string }>(
     `SELECT w, set, string_agg(b || ':' || n, ',') AS counts FROM (
        SELECT w, grouping_id(${names.join(', ')})::DOUBLE AS set, coalesce(${names.join(', ')}) AS b, count(*) AS n
@@ -121,16 +159,22 @@ async function numbers(session: Session, slices: Slices, batch: readonly Placed[
 }
 
 /** What `domain/statistics.ts: bucketOf` says; neither NaN nor infinity has a bucket. */
-const bucketSql = (value: string): string =>
-  `CASE WHEN ${value} = 0 THEN 0 WHEN isfinite(${value}) THEN sign(${value})::INTEGER * (${bucketOffset} + ceil(ln(abs(${value})) / ${bucketBase})::INTEGER) END`;
+function bucketSql(value: string, reach: Reach): string {
+  const bucket = (size: string) => `${bucketOffset} + ceil(ln(${size}) / ${bucketBase})::INTEGER`;
+  if (reach === 'positive') return bucket(value);
+  if (reach === 'not negative') return `CASE WHEN ${value} = 0 THEN 0 ELSE ${bucket(value)} END`;
+  const finite = reach === 'finite' ? 'ELSE' : `WHEN isfinite(${value}) THEN`;
+  return `CASE WHEN ${value} = 0 THEN 0 ${finite} sign(${value})::INTEGER * (${bucket(`abs(${value})`)}) END`;
+}
 
 async function texts(session: Session, slices: Slices, { column, index }: Placed, put: Put): Promise<void> {
+  const name = quoteName(column.name);
   // PostgreSQL's JSON cannot hold the character zero.
-  const value = `replace(left(${quoteName(column.name)}::VARCHAR, ${textMax}), chr(0), '')`;
+  const value = column.type === 'BOOLEAN' ? `if(${name}, 'true', 'false')` : `replace(left(${name}, ${textMax}), chr(0), '')`; // prettier-ignore
   const rows = await session.rows<{ w: number; value: string | null; n: number }>(
     `SELECT w, CASE WHEN place <= ${valuesMax} THEN value END AS value, sum(n)::DOUBLE AS n FROM (
        SELECT w, value, n, row_number() OVER (PARTITION BY w ORDER BY sha256(value)) AS place FROM (
-         SELECT ${windowOf(slices)} AS w, ${value} AS value, count(*) AS n FROM ${slices.relation} WHERE ${quoteName(column.name)} IS NOT NULL GROUP BY ALL))
+         SELECT ${windowOf(slices)} AS w, ${value} AS value, count(*) AS n FROM ${slices.relation} WHERE ${name} IS NOT NULL GROUP BY ALL))
      GROUP BY ALL`,
   );
   const counted = new Map<number, { named: [string, number][]; other: number }>();
