@@ -1,19 +1,11 @@
-import {
-  ChildWorkflowCancellationType,
-  executeChild,
-  isCancellation,
-  ParentClosePolicy,
-  proxyActivities,
-  rootCause,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { executeChild, isCancellation, proxyActivities, rootCause, workflowInfo } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Activities } from '../activities/index.js';
 import { workflowIds, type Instant } from '../domain/ids.js';
 import type { MonitorTick, MonitorTicked } from '../domain/monitoring.js';
 import { scoreWindow } from './deployment.js';
 import { report } from './progress.js';
-import { steps } from './steps.js';
+import { detached, steps } from './steps.js';
 import { trainModel } from './training.js';
 
 const safe = proxyActivities<Activities>(steps.repeatable);
@@ -68,8 +60,7 @@ export async function monitorTick({
   const trained = await executeChild(trainModel, {
     args: [{ project, model, revision, asOf, trigger: { kind: 'alert', monitor, alert: judged.alert }, principal }],
     workflowId: retraining,
-    parentClosePolicy: ParentClosePolicy.ABANDON,
-    cancellationType: ChildWorkflowCancellationType.ABANDON,
+    ...detached,
     staticSummary: `Retrain ${model} because of alert ${judged.alert}`,
   }).catch((error: unknown) => {
     // The alert stays open with the reason; the next tick must not find this one failed.

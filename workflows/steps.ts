@@ -1,4 +1,4 @@
-import type { ActivityOptions } from '@temporalio/workflow';
+import { ChildWorkflowCancellationType, ParentClosePolicy, type ActivityOptions, type ChildWorkflowOptions } from '@temporalio/workflow'; // prettier-ignore
 
 /** Retry policies, named by what repeating a step costs. An error that no repeat can mend says so itself and is not retried. */
 export const steps = {
@@ -23,3 +23,9 @@ export const steps = {
     retry: { initialInterval: '1 s', maximumInterval: '5 s', nonRetryableErrorTypes: ['no_live_instance'] },
   },
 } as const satisfies Record<string, ActivityOptions>;
+
+/** Of a child that ends by its own rules: neither the end nor a cancellation of whoever started it reaches it. */
+export const detached = {
+  parentClosePolicy: ParentClosePolicy.ABANDON,
+  cancellationType: ChildWorkflowCancellationType.ABANDON,
+} as const satisfies ChildWorkflowOptions;

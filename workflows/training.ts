@@ -1,9 +1,7 @@
 import {
   CancellationScope,
-  ChildWorkflowCancellationType,
   executeChild,
   isCancellation,
-  ParentClosePolicy,
   proxyActivities,
   rootCause,
   startChild,
@@ -15,7 +13,7 @@ import { deployVersion } from './deployment.js';
 import { evaluateRun } from './evaluation.js';
 import { failureCode } from './failures.js';
 import { report } from './progress.js';
-import { steps } from './steps.js';
+import { detached, steps } from './steps.js';
 
 const safe = proxyActivities<Activities>(steps.repeatable);
 const long = proxyActivities<Activities>(steps.heartbeating);
@@ -46,7 +44,6 @@ export async function trainModel(input: TrainModel): Promise<TrainedModelSummary
     }
     reporter.stage('roll out', `version ${version} to ${evaluation.endpoint}`);
     const workflowId = workflowIds.deploy(project, evaluation.endpoint, version, asOf);
-    // Neither the end nor a cancellation of the training reaches it: a rollout that began ends by its own rules.
     const rollout = await startChild(deployVersion, {
       args: [
         {
@@ -60,8 +57,7 @@ export async function trainModel(input: TrainModel): Promise<TrainedModelSummary
         },
       ],
       workflowId,
-      parentClosePolicy: ParentClosePolicy.ABANDON,
-      cancellationType: ChildWorkflowCancellationType.ABANDON,
+      ...detached,
       staticSummary: `Roll out ${model} version ${version} to ${evaluation.endpoint}`,
     });
     await rollout.result();
