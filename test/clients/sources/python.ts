@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { loadConfig, projectRoot } from '../../../apps/config.js';
+import type { S3Access } from '../../../lake/access.js';
 import { pythonEnvironment } from '../../../programs/python.js';
 
 const folder = join(projectRoot, 'test', 'clients', 'sources');
@@ -17,8 +18,15 @@ export interface WrittenTable {
   readonly first: number;
   readonly end: number;
   readonly mode: 'append' | 'overwrite';
+  /** For a folder in S3. */
+  readonly s3?: S3Access;
 }
 
-export async function writeTable(python: string, { format, folder: table, first, end, mode }: WrittenTable) {
-  await promisify(execFile)(python, [join(folder, 'tables.py'), format, table, String(first), String(end), mode]);
+export async function writeTable(python: string, { format, folder: table, first, end, mode, s3 }: WrittenTable) {
+  const access = s3 && {
+    ...{ S3_ENDPOINT: s3.endpoint ?? '', S3_REGION: s3.region },
+    ...{ S3_ACCESS_KEY_ID: s3.accessKeyId ?? '', S3_SECRET_ACCESS_KEY: s3.secretAccessKey ?? '' },
+  };
+  const env = { ...process.env, ...access };
+  await promisify(execFile)(python, [join(folder, 'tables.py'), format, table, String(first), String(end), mode], { env }); // prettier-ignore
 }

@@ -1,4 +1,6 @@
-"""Writes a Delta or an Iceberg table, as somebody who is not Eider does: tables.py FORMAT FOLDER FIRST END MODE."""
+"""Writes a Delta or an Iceberg table, as somebody who is not Eider does: tables.py FORMAT FOLDER FIRST END MODE.
+
+Iceberg also in S3, once: the environment says where that is."""
 
 import datetime
 import os
@@ -19,11 +21,19 @@ def write_delta(folder, table, mode):
     write_deltalake(folder, table, mode=mode)
 
 
-def write_iceberg(folder, table, mode):
+def iceberg_catalog(folder):
     from pyiceberg.catalog.sql import SqlCatalog
 
+    if folder.startswith("s3://"):
+        # Nobody needs the catalogue afterwards: the newest metadata file says where the table is.
+        access = {f"s3.{name}": os.environ[f"S3_{name.replace('-', '_').upper()}"] for name in ("endpoint", "access-key-id", "secret-access-key", "region")}
+        return SqlCatalog("test", uri="sqlite:///:memory:", warehouse=folder, **access)
     os.makedirs(folder, exist_ok=True)
-    catalog = SqlCatalog("test", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}")
+    return SqlCatalog("test", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}")
+
+
+def write_iceberg(folder, table, mode):
+    catalog = iceberg_catalog(folder)
     catalog.create_namespace_if_not_exists("shop")
     target = catalog.create_table_if_not_exists("shop.events", schema=table.schema)
     if mode == "overwrite":

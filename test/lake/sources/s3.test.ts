@@ -114,6 +114,16 @@ test('a Delta table in S3 is read at its version', async () => {
   expect(pinned).toBe(await sourceVersion(source('in/delta', { format: 'delta' }), access()));
 }, 60_000);
 
+test('an Iceberg table that was written to S3 is read at its snapshot, by slices', async () => {
+  const written = { format: 'iceberg', folder: 's3://warehouse/in/ice', first: 0, end: 30, mode: 'append' } as const;
+  await writeTable(await sourcesPython(), { ...written, s3: s3.access });
+  const spec = { format: 'iceberg' } as const;
+  const { version: pinned, rows } = await read('in/ice/shop/events', spec);
+  expect(rows).toHaveLength(30);
+  expect(pinned).toBe(await sourceVersion(source('in/ice/shop/events', spec), access()));
+  expect((await read('in/ice/shop/events', spec, day)).rows).toHaveLength(24);
+}, 60_000);
+
 test.each([
   ['outside of the roots', 'out/a.parquet', {}, 'path_not_allowed'],
   ['beside a root of which it has the beginning', 'in-other/a.parquet', {}, 'path_not_allowed'],
