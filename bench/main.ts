@@ -6,6 +6,7 @@ import { loadConfig } from '../apps/config.js';
 import { featuresBench } from './features.js';
 import { isMet, type Figure } from './figure.js';
 import { flightBench } from './flight.js';
+import { flightQuackBench } from './flight-quack.js';
 import { flightRepeatedBench } from './flight-repeated.js';
 import { materializeBench } from './materialize.js';
 import { onlineBench } from './online.js';
@@ -20,6 +21,7 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   online: onlineBench,
   flight: () => flightBench(),
   'flight-repeated': () => flightRepeatedBench(),
+  'flight-quack': flightQuackBench,
   serve: serveBench,
 };
 
