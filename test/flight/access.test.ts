@@ -1,13 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { status } from '@grpc/grpc-js';
+import { Metadata, status, type MethodDefinition } from '@grpc/grpc-js';
 import { keyedAccess, type Access } from '../../apps/flight/access.js';
 import { keyFile } from '../../apps/flight/key-file.js';
 import { startFlight, type FlightServer, type FlightSettings } from '../../apps/flight/server.js';
 import { createLogger } from '../../apps/log.js';
 import { keyLine, newKey } from '../../domain/keys.js';
-import { Metadata } from '@grpc/grpc-js';
 import { createTestLake, type TestLake } from './lake.js';
 import { grpcClient, messages, protoFolder, refusal, service, type GrpcClient } from './client.js';
 
@@ -96,10 +95,10 @@ function greet(said: Record<string, string>, payload?: Buffer) {
     path: method,
     requestSerialize,
     responseDeserialize,
-  } = service['Handshake'] as never as Record<string, never>;
+  } = service['Handshake'] as MethodDefinition<object, { payload: Buffer }>;
   const metadata = new Metadata();
   for (const [key, value] of Object.entries(said)) metadata.set(key, value);
-  const call = client.client.makeBidiStreamRequest<object, { payload: Buffer }>(method as string, requestSerialize, responseDeserialize, metadata); // prettier-ignore
+  const call = client.client.makeBidiStreamRequest(method, requestSerialize, responseDeserialize, metadata); // prettier-ignore
   const heard: { headers?: Metadata; payloads: Buffer[] } = { payloads: [] };
   call.on('metadata', (headers: Metadata) => (heard.headers = headers));
   call.on('data', (message: { payload: Buffer }) => heard.payloads.push(message.payload));

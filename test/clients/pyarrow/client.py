@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.flight as flight
 import pyarrow.parquet as parquet
 
-client = flight.connect(sys.argv[1])
+with open(sys.argv[2], "rb") if len(sys.argv) > 2 else open("/dev/null", "rb") as authority:
+    client = flight.connect(sys.argv[1], tls_root_certs=authority.read() or None)
 readers = {}
 table = None
 
@@ -35,9 +36,28 @@ def ticket_of(request):
     return client.get_flight_info(descriptor(request), call_options(request)).endpoints[0].ticket
 
 
+def batches_of(request):
+    """The schema and all batches of all endpoints, in their order."""
+    options = call_options(request)
+    if "ticket" in request:
+        tickets = [ticket_of(request)]
+    else:
+        tickets = [endpoint.ticket for endpoint in client.get_flight_info(descriptor(request), options).endpoints]
+    readers = [client.do_get(ticket, options) for ticket in tickets]
+    return readers[0].schema, [chunk.data for reader in readers for chunk in reader], len(readers)
+
+
+def buffers_of(batch):
+    return [buffer for column in batch.columns for buffer in column.buffers() if buffer is not None]
+
+
 def misaligned(batch):
-    buffers = [buffer for column in batch.columns for buffer in column.buffers() if buffer is not None]
-    return sum(1 for buffer in buffers if buffer.size > 0 and buffer.address % 8 != 0)
+    return sum(1 for buffer in buffers_of(batch) if buffer.size > 0 and buffer.address % 8 != 0)
+
+
+def size_of(batch):
+    """`nbytes` ends the process when a union without rows lies within another value (pyarrow 26)."""
+    return sum(buffer.size for buffer in buffers_of(batch))
 
 
 def do_list(request):
@@ -74,16 +94,16 @@ def do_read(request):
     """Reads all; every batch is fully validated."""
     global table
     table = None
-    reader = client.do_get(ticket_of(request), call_options(request))
-    batches = [chunk.data for chunk in reader]
+    schema, batches, endpoints = batches_of(request)
     for batch in batches:
         batch.validate(full=request.get("validateFully", True))
-    table = pa.Table.from_batches(batches, reader.schema)
+    table = pa.Table.from_batches(batches, schema)
     return {
-        "schema": fields(reader.schema),
+        "schema": fields(schema),
+        "endpoints": endpoints,
         "rows": table.num_rows,
         "batchRows": [batch.num_rows for batch in batches],
-        "bytesMax": max((batch.nbytes for batch in batches), default=0),
+        "bytesMax": max((size_of(batch) for batch in batches), default=0),
         "misaligned": sum(misaligned(batch) for batch in batches),
     }
 
@@ -174,8 +194,23 @@ def do_put(_request):
     writer.close()
 
 
-def do_token(_request):
-    return [part.decode() for part in client.authenticate_basic_token("ann", "secret")]
+def do_token(request):
+    pair = client.authenticate_basic_token(request.get("name", "ann"), request.get("key", "secret"))
+    return [part.decode() for part in pair]
+
+
+def do_outcome(request):
+    """What a caller sees of a stream: its rows, and how it ended."""
+    rows, error = 0, None
+    try:
+        reader = client.do_get(ticket_of(request), call_options(request))
+        for number, chunk in enumerate(reader):
+            rows += chunk.data.num_rows
+            if number + 1 == request.get("cancelAfter"):
+                reader.cancel()
+    except (pa.ArrowException, flight.FlightError) as caught:
+        error = f"{type(caught).__name__}: {caught}"
+    return {"rows": rows, "error": error}
 
 
 for line in sys.stdin:

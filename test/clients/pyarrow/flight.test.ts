@@ -39,7 +39,7 @@ test('GetFlightInfo tells schema, rows, bytes and what was pinned; GetSchema agr
 
 test('ListFlights names every table of a project, or of one schema', async () => {
   await lake.add('training', ['SELECT 1 AS a'], { schema: 'datasets' });
-  await lake.add('nested', ['SELECT [1, 2] AS list'], { schema: 'inference' });
+  await lake.add('variant', ['SELECT 1 AS v'], { schema: 'inference', types: { v: 'VARIANT' } });
   const listed = await pyarrow.ask<{ path: string[] }[]>('list');
   expect(listed.map(({ path }) => path.join('/'))).toContain('eider/features/million');
   expect(await pyarrow.ask('list', { criteria: 'datasets' })).toMatchObject([
@@ -81,19 +81,30 @@ test.each([
   expect(refusal.message).toContain(sentence);
 });
 
-test('a command, a nested column and the calls that we lack are refused', async () => {
+test('a command, a column that Arrow has no type for and the calls that we lack are refused', async () => {
   expect((await pyarrow.refusal('info', { command: 'SELECT 1' })).message).toContain(
     'The command is none that is known here.',
   );
-  await lake.add('lists', ['SELECT 1 AS a, [1, 2] AS numbers']);
-  const nested = await pyarrow.refusal('info', { path: ['eider', 'features', 'lists'] });
-  expect(nested.message).toContain('Column "numbers"');
+  await lake.add('variants', ['SELECT 1 AS a, 2 AS v'], { types: { v: 'VARIANT' } });
+  const unsupported = await pyarrow.refusal('info', { path: ['eider', 'features', 'variants'] });
+  expect(unsupported.message).toContain('Column "v"');
   expect((await pyarrow.refusal('action')).message).toContain('There is no action');
   expect((await pyarrow.refusal('put')).message).toContain('Nothing has this path');
 });
 
 test('a client that asks for a token gets one', async () => {
   expect(await pyarrow.ask('token')).toEqual(['authorization', 'Bearer anonymous']);
+});
+
+test('a table of several endpoints, read in their order, equals what pyarrow reads from its files', async () => {
+  const queries = [0, 1, 2].map((n) => `SELECT i + ${n * 500_000} AS i, 'text ' || i AS t FROM range(500000) t(i)`);
+  const table = await lake.add('ranges', queries);
+  const split = await startServed({}, { lake, endpointBytes: Math.floor(table.bytes / 8) });
+  expect(await split.read(table)).toMatchObject({ endpoints: 8, rows: 1_500_000 });
+  expect(await split.differences(table)).toEqual([]);
+  expect(await read(table)).toMatchObject({ endpoints: 1, rows: 1_500_000 });
+  expect(await pyarrow.ask('differences', { files: lake.pathsOf(table) })).toEqual([]);
+  await split.stop();
 });
 
 test('a ticket pins its snapshot, and one that was changed by a bit is refused', async () => {

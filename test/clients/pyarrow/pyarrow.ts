@@ -8,9 +8,10 @@ export type Pyarrow = Asked;
 
 const beside = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
-export async function startPyarrow(url: string): Promise<Pyarrow> {
+/** `authority` is the file of the certificate that it trusts. */
+export async function startPyarrow(url: string, authority?: string): Promise<Pyarrow> {
   const { cache, python } = loadConfig();
   const lockFile = beside('./requirements.lock');
   const command = await pythonEnvironment({ cacheDir: cache, lockFile, name: 'pyarrow', python });
-  return askProgram(command, [beside('./client.py'), url]);
+  return askProgram(command, [beside('./client.py'), url, ...(authority === undefined ? [] : [authority])]);
 }

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { startFlight, type FlightServer } from '../../../apps/flight/server.js';
+import { startFlight, type FlightServer, type FlightSettings } from '../../../apps/flight/server.js';
 import type { FlightLimits } from '../../../apps/flight/get.js';
 import { createLogger } from '../../../apps/log.js';
 import type { PinnedTable } from '../../../domain/tables.js';
@@ -19,6 +19,7 @@ export interface Served {
 }
 
 export interface Read {
+  readonly endpoints: number;
   readonly schema: [string, string][];
   readonly rows: number;
   readonly batchRows: number[];
@@ -29,8 +30,11 @@ export interface Read {
 export const millionRows = 1_000_000;
 export const pathOf = ({ project, schema, name }: PinnedTable) => [project, schema, name];
 
-export async function startServed(limits: Partial<FlightLimits> = {}): Promise<Served> {
-  const lake = await createTestLake();
+export async function startServed(
+  limits: Partial<FlightLimits> = {},
+  { lake: given, ...settings }: Partial<FlightSettings> & { lake?: TestLake } = {},
+): Promise<Served> {
+  const lake = given ?? (await createTestLake());
   const flight = await startFlight({
     host: '127.0.0.1',
     port: 0,
@@ -39,6 +43,7 @@ export async function startServed(limits: Partial<FlightLimits> = {}): Promise<S
     tables: lake.reader,
     log: createLogger('flight', 'error', () => undefined),
     limits,
+    ...settings,
   });
   const pyarrow = await startPyarrow(flight.url);
   const million = await lake.add('million', [
@@ -51,7 +56,7 @@ export async function startServed(limits: Partial<FlightLimits> = {}): Promise<S
     async stop() {
       await pyarrow.stop();
       await flight.stop(0);
-      lake.remove();
+      if (!given) lake.remove();
     },
   };
 }
