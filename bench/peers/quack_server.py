@@ -12,8 +12,9 @@ with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     port = free.getsockname()[1]
 database = duckdb.connect(config={"threads": threads})
-extension = files("duckdb_extension_quack") / "extensions" / f"v{duckdb.__version__}" / "quack.duckdb_extension"
-database.execute(f"LOAD '{extension}'")
+for name in ("httpfs", "quack"):
+    folder = files(f"duckdb_extension_{name}") / "extensions" / f"v{duckdb.__version__}"
+    database.execute(f"LOAD '{folder / name}.duckdb_extension'")
 database.execute(f"CREATE VIEW served AS FROM read_parquet('{path}')")
 database.execute(f"CALL quack_serve('quack:localhost:{port}', token = 'a token of the bench')")
 print(port, flush=True)
