@@ -60,7 +60,7 @@ export function loadConfig(environment: Environment = process.env, folder: strin
       tls: tlsFilesOf(values, folder),
     },
     retention: values.EIDER_RETENTION,
-    pushIds: values.EIDER_PUSH_IDS,
+    idempotency: values.EIDER_IDEMPOTENCY,
     failpoints: failpointsOf(values.EIDER_FAILPOINTS, environment),
     instance: values.EIDER_INSTANCE ?? `${hostname()}-${process.pid}`,
     /** What child processes inherit. */

@@ -303,10 +303,11 @@ export const settings = {
       'How long a snapshot stays readable after a newer one replaced it; what was made from it keeps it longer.',
     example: '7d',
   }),
-  EIDER_PUSH_IDS: setting({
+  EIDER_IDEMPOTENCY: setting({
     schema: Duration,
     default: '30d',
-    description: 'How long a push is known by its id, so that a repeat is answered and not done again.',
+    description:
+      'How long a push is known by its id, and a request by its Idempotency-Key, so that a repeat is answered and not done again.',
     example: '7d',
   }),
   EIDER_INSTANCE: setting({

@@ -117,6 +117,7 @@ export async function eraseRecords(
     );
     // Of rows that may be the key's. Pushes of then are known by their ids from here on; those of the key since have none.
     await tx.query(`UPDATE pushes SET digest = NULL WHERE project = $1 AND digest IS NOT NULL AND view IN ${viewsOfEntity}`, [project, key.entity]); // prettier-ignore
+    await tx.query('UPDATE idempotency_keys SET fingerprint = NULL WHERE project = $1 AND fingerprint IS NOT NULL', [project]); // prettier-ignore
   });
   await inPlaces(db, project, key, tuples, (tx, place) => erasePlace(tx, project, erasure, place));
 }

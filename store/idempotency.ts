@@ -1,6 +1,7 @@
 import { DomainError } from '../domain/errors.js';
 import type { ProjectName } from '../domain/ids.js';
-import type { Database } from './db.js';
+import type { Database, Queries } from './db.js';
+import { keyedDigest } from './tombstones.js';
 
 export interface RecordedAnswer {
   readonly status: number;
@@ -27,21 +28,28 @@ export async function claimKey(
   db: Database,
   project: ProjectName,
   key: string,
-  fingerprint: string,
+  request: unknown,
 ): Promise<KeyClaim | RecordedAnswer> {
   const claimed = await db.transaction(async (tx) => {
+    const fingerprint = await keyedDigest(tx, 'idempotency_keys', request);
     const [inserted] = await tx.query<{ token: string }>(
       'INSERT INTO idempotency_keys (project, key, fingerprint) VALUES ($1,$2,$3) ON CONFLICT DO NOTHING RETURNING claim AS token',
       [project, key, fingerprint],
     );
     if (inserted) return { project, key, ...inserted };
-    const [row] = await tx.query<{ fingerprint: string; status: number | null; response: unknown; stale: boolean }>(
+    const [row] = await tx.query<{
+      fingerprint: string | null;
+      status: number | null;
+      response: unknown;
+      stale: boolean;
+    }>(
       'SELECT fingerprint, status, response, claimed_at < now() - make_interval(secs => $3) AS stale FROM idempotency_keys WHERE project = $1 AND key = $2 FOR UPDATE',
       [project, key, claimSeconds],
     );
     // The first request failed and gave the key back in between.
     if (!row) return 'released';
-    if (row.fingerprint !== fingerprint)
+    // None since a key was erased: it may have been in the request.
+    if (row.fingerprint !== null && row.fingerprint !== fingerprint)
       throw new DomainError('idempotency_key_reused', 'This Idempotency-Key belongs to another request.', { key });
     if (row.status !== null) return { status: row.status, response: row.response };
     if (!row.stale)
@@ -54,7 +62,7 @@ export async function claimKey(
     );
     return { project, key, token: taken?.token ?? '' };
   });
-  return claimed === 'released' ? claimKey(db, project, key, fingerprint) : claimed;
+  return claimed === 'released' ? claimKey(db, project, key, request) : claimed;
 }
 
 const claimWhere = 'project = $1 AND key = $2 AND claim = $3 AND status IS NULL';
@@ -78,3 +86,15 @@ export async function recordAnswer(db: Database, claim: KeyClaim, answer: Record
 export async function releaseKey(db: Database, claim: KeyClaim): Promise<void> {
   await db.query(`DELETE FROM idempotency_keys WHERE ${claimWhere}`, claimValues(claim));
 }
+
+/** Forgets keys that are older than this, a few at a time: a repeat would be a request of its own. Returns how many went. */
+export async function forgetKeys(db: Queries, olderThanMicros: number): Promise<number> {
+  const old = "< now() - $1::double precision * interval '1 microsecond'";
+  const gone = await db.query(
+    `DELETE FROM idempotency_keys WHERE (project, key) IN (
+       SELECT project, key FROM idempotency_keys WHERE created_at ${old} AND claimed_at ${old} ORDER BY created_at LIMIT ${forgottenMax}) RETURNING 1`,
+    [olderThanMicros],
+  );
+  return gone.length;
+}
+const forgottenMax = 10_000;

@@ -1,9 +1,7 @@
-import { createHmac } from 'node:crypto';
 import { DomainError } from '../domain/errors.js';
 import { failpoint } from '../domain/failpoints.js';
 import type { ProjectName } from '../domain/ids.js';
 import { fromMicros } from '../domain/instants.js';
-import { canonicalJson } from '../domain/json.js';
 import type { OnlineShape } from '../domain/online.js';
 import { stagedRowsOf, type Push, type Pushed, type StagedRow } from '../domain/pushes.js';
 import type { Principal } from '../domain/principal.js';
@@ -12,7 +10,7 @@ import { notePushed } from './hand-over.js';
 import { shapeOf } from './online-shapes.js';
 import { createTable, generationById, lockOnlineView, tableOf, type OnlineView } from './online.js';
 import { getResource } from './resources.js';
-import { secretNamed, withoutErased } from './tombstones.js';
+import { keyedDigest, withoutErased } from './tombstones.js';
 import { sincePlanned, type PlannedOn } from './staged-rows.js';
 
 /**
@@ -28,7 +26,7 @@ export async function pushRows(
   const { project, view, rows, to, id } = push;
   const pushed = await db.transaction(async (tx) => {
     const at = await lockOnlineView(tx, project, view);
-    const digest = await digestOfRows(tx, push);
+    const digest = await keyedDigest(tx, 'pushes', { rows, to });
     const made = await recordedAnswer(tx, push, digest);
     if (made) return { ...made, repeated: true };
     const aim = await aimOf(tx, project, view, at, to !== 'offline');
@@ -54,12 +52,6 @@ export async function pushRows(
   });
   await failpoint('push.after');
   return pushed;
-}
-
-/** Tells rows apart to us only: a digest without a key would say which rows they were to whoever tries some. */
-async function digestOfRows(tx: Queries, { rows, to }: Push): Promise<string> {
-  const secret = await secretNamed(tx, 'pushes');
-  return createHmac('sha256', secret).update(canonicalJson({ rows, to })).digest('hex');
 }
 
 /** Throws `push_id_reused` for other rows; after an erasure no digest is left to tell. */

@@ -1,7 +1,8 @@
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { keyDigest, type Tombstones } from '../domain/erasure.js';
 import { DomainError } from '../domain/errors.js';
 import type { ProjectName } from '../domain/ids.js';
+import { canonicalJson } from '../domain/json.js';
 import { only, type Queries } from './db.js';
 
 const secretBytes = 32;
@@ -16,6 +17,17 @@ export async function secretNamed(db: Queries, name: string): Promise<Buffer> {
     randomBytes(secretBytes),
   ]);
   return only(await find()).value;
+}
+
+/** Tells contents apart to us only: a digest without a key would say what they were to whoever tries some. */
+export async function keyedDigest(
+  db: Queries,
+  purpose: 'pushes' | 'idempotency_keys',
+  content: unknown,
+): Promise<string> {
+  return createHmac('sha256', await secretNamed(db, purpose))
+    .update(canonicalJson(content))
+    .digest('hex');
 }
 
 export const keySecret = (db: Queries): Promise<Buffer> => secretNamed(db, 'erased_keys');

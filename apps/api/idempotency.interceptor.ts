@@ -4,7 +4,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { lastValueFrom, of, type Observable } from 'rxjs';
 import { isDomainError } from '../../domain/errors.js';
 import type { ProjectName } from '../../domain/ids.js';
-import { digestOf } from '../../domain/json.js';
 import type { Database } from '../../store/db.js';
 import {
   claimKey,
@@ -38,7 +37,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
       throw invalidRequest([{ field: 'header.Idempotency-Key', message: `must have 1 to ${keyLengthMax} characters` }]);
     const reply = context.switchToHttp().getResponse<FastifyReply>();
     const project = projectOf(request);
-    const claim = await this.claim(project, key, digestOf({ url: request.url, body: request.body ?? null }));
+    const claim = await this.claim(project, key, { url: request.url, body: request.body ?? null });
     if ('status' in claim) {
       void reply.code(claim.status).header('idempotent-replayed', 'true');
       return of(claim.response);
@@ -58,10 +57,10 @@ export class IdempotencyInterceptor implements NestInterceptor {
     }
   }
 
-  private async claim(project: ProjectName, key: string, fingerprint: string): Promise<KeyClaim | RecordedAnswer> {
+  private async claim(project: ProjectName, key: string, asked: unknown): Promise<KeyClaim | RecordedAnswer> {
     for (const deadline = performance.now() + waitMaxMs; ; await pause(waitStepMs)) {
       try {
-        return await claimKey(this.db, project, key, fingerprint);
+        return await claimKey(this.db, project, key, asked);
       } catch (error) {
         const running = isDomainError(error) && error.code === 'idempotency_key_running';
         if (!running || performance.now() > deadline) throw error;

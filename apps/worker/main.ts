@@ -98,7 +98,7 @@ async function start(config: Config, log: Logger): Promise<void> {
     client: new Client({ connection: clientConnection, namespace }),
     taskQueue,
     retention: config.retention,
-    pushIds: config.pushIds,
+    idempotency: config.idempotency,
     log,
   });
   const running = worker.run();

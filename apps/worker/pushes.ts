@@ -1,5 +1,6 @@
 import { workflowIds } from '../../domain/ids.js';
 import { durationMicros } from '../../domain/instants.js';
+import { forgetKeys } from '../../store/idempotency.js';
 import { forgetPushes } from '../../store/pushes.js';
 import { waitingPushes } from '../../store/staged-rows.js';
 import type { UpkeepDependencies } from './schedules.js';
@@ -21,9 +22,14 @@ export async function flushDue({ db, client, taskQueue }: UpkeepDependencies): P
   return views.size;
 }
 
-/** Until no more ids of pushes are older than they are promised to be known. */
-export async function forgetOldPushes({ db, pushIds, log }: UpkeepDependencies): Promise<void> {
-  let forgotten = 0;
-  for (let some = -1; some !== 0; forgotten += some) some = await forgetPushes(db, durationMicros(pushIds));
-  if (forgotten > 0) log.info('ids of old pushes were forgotten', { pushes: forgotten });
+/** Until no more ids of pushes and keys of requests are older than they are promised to be known. */
+export async function forgetOldIds({ db, idempotency, log }: UpkeepDependencies): Promise<void> {
+  const micros = durationMicros(idempotency);
+  const all = async (some: () => Promise<number>) => {
+    let forgotten = 0;
+    for (let gone = await some(); gone > 0; gone = await some()) forgotten += gone;
+    return forgotten;
+  };
+  const [pushes, requests] = [await all(() => forgetPushes(db, micros)), await all(() => forgetKeys(db, micros))];
+  if (pushes + requests > 0) log.info('old ids were forgotten', { pushes, requests });
 }

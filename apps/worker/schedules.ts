@@ -14,8 +14,8 @@ export interface UpkeepDependencies {
   readonly taskQueue: string;
   /** How long garbage collection keeps what was replaced, e.g. `30d`. */
   readonly retention: string;
-  /** How long pushes are known by their ids. */
-  readonly pushIds: string;
+  /** How long pushes are known by their ids, and requests by their Idempotency-Keys. */
+  readonly idempotency: string;
   readonly log: Logger;
 }
 

@@ -8,7 +8,7 @@ import { drainOne, type OutboxMessage } from '../../store/outbox.js';
 import { listProjects, listResources } from '../../store/resources.js';
 import { endRun, runningRuns } from '../../store/training.js';
 import { syncCollection } from './collection.js';
-import { flushDue, forgetOldPushes } from './pushes.js';
+import { flushDue, forgetOldIds } from './pushes.js';
 import { syncMonitor, type UpkeepDependencies } from './schedules.js';
 
 const drainEveryMs = 500;
@@ -58,7 +58,7 @@ export async function reconcile(dependencies: UpkeepDependencies): Promise<void>
   }
   await endUnfinished(dependencies);
   await dropAbandoned(dependencies);
-  await forgetOldPushes(dependencies);
+  await forgetOldIds(dependencies);
 }
 
 /** A workflow that was terminated could not say how it ended: without this its rollout would block the endpoint for ever. */

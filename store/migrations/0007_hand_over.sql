@@ -29,3 +29,7 @@ ALTER TABLE online_history ADD COLUMN handed_over jsonb NOT NULL DEFAULT '[]';
 ALTER TABLE pushes ALTER COLUMN digest DROP NOT NULL;
 UPDATE pushes SET digest = NULL;
 CREATE INDEX pushes_by_age ON pushes (pushed_at);
+-- So are fingerprints of requests.
+ALTER TABLE idempotency_keys ALTER COLUMN fingerprint DROP NOT NULL;
+UPDATE idempotency_keys SET fingerprint = NULL;
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);

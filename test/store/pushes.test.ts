@@ -4,6 +4,7 @@ import { canonicalJson, digestOf } from '../../domain/json.js';
 import { anonymous } from '../../domain/principal.js';
 import { eraseRecords } from '../../store/erased-records.js';
 import { erasureKey, openErasure, type ErasureKey } from '../../store/erasures.js';
+import { claimKey, recordAnswer, type KeyClaim } from '../../store/idempotency.js';
 import { forgetPushes } from '../../store/pushes.js';
 import { secretNamed } from '../../store/tombstones.js';
 import { withDatabase, type TestDatabase } from '../support/database.js';
@@ -55,6 +56,18 @@ test('after an erasure no digest of then is left, of that key’s pushes none is
   expect(await digestOfPush('again')).toBeNull();
   await push(database.db, project, rows('C'), { id: 'clean' });
   expect(typeof (await digestOfPush('clean'))).toBe('string');
+});
+
+test('a request that came with a key before an erasure is known by the key alone', async () => {
+  const ask = (request: unknown) => claimKey(database.db, project, 'key', request);
+  const answer = { status: 200, response: { rows: 1 } };
+  await recordAnswer(database.db, (await ask({ body: rows('A') })) as KeyClaim, answer);
+  await expect(ask({ body: rows('B') })).rejects.toMatchObject({ code: 'idempotency_key_reused' });
+  const kept = () => database.db.query('SELECT fingerprint FROM idempotency_keys WHERE project = $1', [project]);
+  expect(await kept()).not.toEqual([{ fingerprint: digestOf({ body: rows('A') }) }]);
+  await erase('A');
+  expect(await kept()).toEqual([{ fingerprint: null }]);
+  expect(await ask({ body: rows('A') })).toEqual(answer);
 });
 
 test('ids are forgotten once they are old and none of their rows is staged, not before', async () => {

@@ -1,8 +1,9 @@
 import { Client, Connection } from '@temporalio/client';
 import { createLogger } from '../../apps/log.js';
-import { flushDue, forgetOldPushes } from '../../apps/worker/pushes.js';
+import { flushDue, forgetOldIds } from '../../apps/worker/pushes.js';
 import type { UpkeepDependencies } from '../../apps/worker/schedules.js';
 import { workflowIds, type ProjectName } from '../../domain/ids.js';
+import { claimKey, recordAnswer, type KeyClaim } from '../../store/idempotency.js';
 import { planGeneration } from '../../store/online-publish.js';
 import { shapeOf } from '../../store/online-shapes.js';
 import { listGenerations } from '../../store/online.js';
@@ -23,7 +24,7 @@ beforeAll(async () => {
   database = await withDatabase();
   const log = createLogger('worker', 'error', () => undefined);
   const client = new Client({ connection, namespace });
-  dependencies = { db: database.db, client, taskQueue: 'upkeep', retention: '30d', pushIds: '30d', log };
+  dependencies = { db: database.db, client, taskQueue: 'upkeep', retention: '30d', idempotency: '30d', log };
   await onlineProject(database.db, project);
 });
 afterAll(async () => {
@@ -47,14 +48,18 @@ test('a flush is started once rows have waited for a minute, and only for rows t
   expect(await flushDue(dependencies)).toBe(0);
 });
 
-test('ids of pushes are kept for as long as the setting says', async () => {
-  const ids = async () => (await database.db.query('SELECT 1 FROM pushes WHERE project = $1', [project])).length;
-  const before = await ids();
-  await database.db.query('DELETE FROM pushed_rows WHERE project = $1', [project]);
-  await forgetOldPushes(dependencies);
-  expect(await ids()).toBe(before);
-  await forgetOldPushes({ ...dependencies, pushIds: '0s' });
-  expect(await ids()).toBe(0);
+test('ids of pushes and keys of requests are kept for as long as the setting says', async () => {
+  const { db } = dependencies;
+  const count = async (table: string) =>
+    (await db.query(`SELECT 1 FROM ${table} WHERE project = $1`, [project])).length;
+  const ids = async () => [await count('pushes'), await count('idempotency_keys')];
+  const claim = (await claimKey(db, project, 'key', 'a request')) as KeyClaim;
+  await recordAnswer(db, claim, { status: 200, response: {} });
+  await db.query('DELETE FROM pushed_rows WHERE project = $1', [project]);
+  await forgetOldIds(dependencies);
+  expect(await ids()).toEqual([2, 1]);
+  await forgetOldIds({ ...dependencies, idempotency: '0s' });
+  expect(await ids()).toEqual([0, 0]);
 });
 
 test('what a terminated publish has begun is dropped, what an open one has begun is left alone, and readers notice nothing', async () => {

@@ -24,7 +24,7 @@ beforeAll(async () => {
   connection = await Connection.connect({ address });
   database = await withDatabase();
   const log = createLogger('worker', 'info', (line) => lines.push(line));
-  dependencies = { db: database.db, client: new Client({ connection, namespace }), taskQueue, retention: '30d', pushIds: '30d', log };
+  dependencies = { db: database.db, client: new Client({ connection, namespace }), taskQueue, retention: '30d', idempotency: '30d', log };
 });
 afterAll(async () => {
   await connection.close();
