@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { DomainError } from '../../domain/errors.js';
 import { workflowIds, type ProjectName } from '../../domain/ids.js';
-import { FeatureRef, InstantSchema, Join, ResourceNameSchema } from '../../domain/names.js';
+import { FeatureRef, InstantSchema, Joins, ResourceNameSchema } from '../../domain/names.js';
 import { pushTargets } from '../../domain/online.js';
 import { pushRowsMax, type Pushed } from '../../domain/pushes.js';
 import type { Principal } from '../../domain/principal.js';
@@ -28,7 +28,7 @@ const ReadBody = z
   .strictObject({
     features: z.array(FeatureRef).max(featuresMax).default([]).describe('As view:feature, or join:feature.'),
     service: ResourceNameSchema.optional().describe('A FeatureService, whose features come first.'),
-    joins: z.array(Join).max(32).default([]).describe('Views under another name, or by other columns.'),
+    joins: Joins,
     entities: z.record(z.string(), z.array(Value)).optional().describe('Columns of equal length, by name.'),
     rows: z.array(z.record(z.string(), Value)).optional().describe('The same, row by row.'),
     asOf: InstantSchema.optional().describe('Ages are measured to it, and nothing later is known. Default: now.'),
