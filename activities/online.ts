@@ -122,8 +122,16 @@ async function load(
           const { spec } = await getResource(db, project, 'FeatureView', generation.view, generation.revision);
           // An erasure that begins later gives up what is being loaded, and deletes from what was.
           const tombstones = await tombstonesOf(db, project, spec.entity);
-          const rowHash = await writeLatest(session, relation, generation, tombstones, file);
-          await loadGeneration(db, id, rowHash, () => createReadStream(file));
+          await writeLatest(session, relation, generation, tombstones, file);
+          // PostgreSQL loads on one core; DuckDB has the others to hash meanwhile.
+          const hashing = hashLatest(session, generation);
+          const hashed = hashing.catch(() => undefined);
+          try {
+            await loadGeneration(db, id, () => hashing, () => createReadStream(file)); // prettier-ignore
+          } finally {
+            // The session must not end before its statement.
+            await hashed;
+          }
         }, signal),
       );
   } finally {
@@ -163,20 +171,23 @@ const columnsOf = ({ keys, eventTime, knownAt, features }: OnlineShape) => [
 const instants = Object.values(latestInstants).map((name) => ({ name, type: 'TIMESTAMP' }));
 const latest = 'eider_latest';
 
-/** What is online is written to the file as PostgreSQL reads it; returns its row hash. */
+/** What is online is kept in a table of the session, and written to the file as PostgreSQL reads it. */
 async function writeLatest(
   session: Session,
   relation: string,
   generation: Generation,
   tombstones: Tombstones,
   file: string,
-): Promise<string> {
+): Promise<void> {
   const { shape, watermark } = generation;
   if (watermark === null) throw new DomainError('internal', 'A generation without a watermark cannot be loaded.');
   await session.run(`CREATE TEMP TABLE ${latest} AS SELECT * FROM ${latestRows(relation, shape, watermark)}`);
   await deleteErased(session, tombstones, latest, shape.keys);
   const texts = `SELECT ${keyText(shape.keys)}, ${instants.map(({ name }) => quoteName(name)).join(', ')}, 0, ${featuresText(shape.features)} FROM ${latest}`;
   await session.run(`COPY (${texts}) TO ${quoteText(file)} (FORMAT csv, HEADER false)`);
+}
+
+async function hashLatest(session: Session, { shape }: Generation): Promise<string> {
   const { rowHash } = await hashRows(session, latest, [...shape.keys, ...instants, ...shape.features]);
   await session.run(`DROP TABLE ${latest}`);
   return rowHash;

@@ -60,11 +60,14 @@ export async function planGeneration(db: Database, planned: PlannedGeneration): 
   });
 }
 
-/** Loads the table in one transaction: an attempt that dies leaves nothing, and one that comes too late changes nothing. */
+/**
+ * Loads the table in one transaction: an attempt that dies leaves nothing, and one that comes too late changes nothing. Rows
+ * are written as if they had been there for long, so that those who read them first need not note that they may be seen.
+ */
 export async function loadGeneration(
   db: Database,
   id: number,
-  rowHash: string,
+  rowHash: () => Promise<string>,
   rows: () => Readable,
 ): Promise<Generation> {
   return db.transaction(async (tx) => {
@@ -74,12 +77,12 @@ export async function loadGeneration(
     if (generation.status !== 'building') return generation;
     await tx.query(createHeap(id));
     const count = await tx.copyIn(
-      `COPY ${tableOf(id)} (key, event_time, known_at, sequence, features) FROM STDIN (FORMAT csv)`,
+      `COPY ${tableOf(id)} (key, event_time, known_at, sequence, features) FROM STDIN (FORMAT csv, FREEZE)`,
       rows(),
     );
     await tx.query(addIndex(id));
     await tx.query(`ANALYZE ${tableOf(id)}`);
-    await tx.query("UPDATE online_generations SET status = 'loaded', rows = $2, row_hash = $3, loaded_at = now() WHERE id = $1", [id, count, rowHash]); // prettier-ignore
+    await tx.query("UPDATE online_generations SET status = 'loaded', rows = $2, row_hash = $3, loaded_at = now() WHERE id = $1", [id, count, await rowHash()]); // prettier-ignore
     return generationById(tx, id);
   });
 }

@@ -59,7 +59,12 @@ test('an erasure waits for whoever writes pushed rows into a generation, and tak
   await publishRows(db, project, [{ letter: 'B', at: day('10'), amount: 1 }]);
   const planned = await plan('second');
   await push(db, project, [seat('A', day('19'))]);
-  await loadGeneration(db, planned.id, 'hash', () => Readable.from([]));
+  await loadGeneration(
+    db,
+    planned.id,
+    async () => 'hash',
+    () => Readable.from([]),
+  );
   const { id, key } = await open();
   let erasing: Promise<unknown> = Promise.resolve();
   await db.transaction(async (tx) => {

@@ -71,7 +71,12 @@ export async function publishRows(
     ...{ project, view: 'seats', revision: view.revision, shape: await shapeOf(db, project, view) },
     ...{ snapshot: 1, watermark: day('31'), madeBy, workflowId: madeBy, principal: anonymous },
   });
-  await loadGeneration(db, planned.id, 'hash', () => Readable.from(rows.map(lineOf)));
+  await loadGeneration(
+    db,
+    planned.id,
+    async () => 'hash',
+    () => Readable.from(rows.map(lineOf)),
+  );
   return flipGeneration(db, project, planned.id, anonymous);
 }
 
