@@ -1,11 +1,14 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { toFailure } from '../../apps/worker/failures.js';
 import { DatasetSpec } from '../../domain/datasets.js';
 import type { Column } from '../../domain/features.js';
+import { armFailpoints } from '../../domain/failpoints.js';
 import { workflowIds, type ProjectName } from '../../domain/ids.js';
 import { anonymous } from '../../domain/principal.js';
 import { Resource } from '../../domain/resources.js';
 import { quoteText } from '../../lake/duckdb.js';
+import { until } from '../../programs/waiting.js';
 import { abandonErasure, erasureKey, openErasure } from '../../store/erasures.js';
 import { applyResources } from '../../store/resources.js';
 import { tables } from '../../store/tables.js';
@@ -116,6 +119,24 @@ test('what was computed and pushed without the key of an abandoned erasure comes
   expect(await rows()).toBe(before);
   expect(await places.push(gone, 3)).toMatchObject({ rows: 1 });
   expect(await places.materialize()).toMatchObject({ committed: 0 });
+});
+
+test('a step that is under way while its erasure is abandoned takes no row', async () => {
+  const rows = async () => {
+    const { files } = await tables(world.db).resolve(project, 'features', 'place_day');
+    const list = files.map(({ key }) => quoteText(world.lake.path(key))).join(', ');
+    return world.query(`SELECT place, event_time::VARCHAR AS at FROM read_parquet([${list}]) ORDER BY ALL`);
+  };
+  const staged = () => readdir(join(world.lake.root, project), { recursive: true });
+  const [before, files] = [await rows(), await staged()];
+  const opened = await places.open();
+  armFailpoints('erase.rewritten=delay');
+  const failing = world.failure('eraseEntity', opened.workflowId, { project, erasure: opened.id, principal: 'ann' });
+  // The file without the key is written, and waits to take the other one's place.
+  expect(await until(async () => (await staged()).length > files.length, 20_000)).toBe(true);
+  await abandon(opened.id);
+  expect(await failing).toMatchObject({ code: 'erasure_ended' });
+  expect(await rows()).toEqual(before);
 });
 
 test('an erasure that has taken rows cannot be abandoned, nor one that is done, and a key that was erased before stays out', async () => {
