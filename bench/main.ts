@@ -8,6 +8,7 @@ import { isMet, type Figure } from './figure.js';
 import { flightBench } from './flight.js';
 import { flightQuackBench } from './flight-quack.js';
 import { flightRepeatedBench } from './flight-repeated.js';
+import { flightMemoryBench, flightSmallBench } from './flight-small.js';
 import { materializeBench } from './materialize.js';
 import { onlineBench } from './online.js';
 import { pointInTimeBench } from './point-in-time.js';
@@ -22,6 +23,8 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   flight: () => flightBench(),
   'flight-repeated': () => flightRepeatedBench(),
   'flight-quack': flightQuackBench,
+  'flight-small': flightSmallBench,
+  'flight-memory': flightMemoryBench,
   serve: serveBench,
 };
 
