@@ -48,14 +48,13 @@ async function lookOf(session: Session, columns: readonly Column[], relation: st
   const exact = columns.filter((column) => !isFloating(column));
   const floating = columns.filter(isFloating).map(({ name }) => quoteName(name));
   const { rowHash } = await hashRows(session, relation, exact);
-  const sums: Look['sums'][number][] = [];
-  for (const name of floating) {
+  if (floating.length === 0) return { rowHash, sums: [] };
+  const looks = floating.map((name) => {
     const finite = `FILTER (isfinite(${name}))`;
-    const [row] = await session.rows<Look['sums'][number]>(
-      `SELECT count(${name})::DOUBLE AS count, coalesce(sum(${name}) ${finite}, 0)::DOUBLE AS sum, coalesce(sum(abs(${name})) ${finite}, 0)::DOUBLE AS size FROM ${relation}`,
-    );
-    if (row) sums.push(row);
-  }
+    return `{'count': count(${name})::DOUBLE, 'sum': coalesce(sum(${name}) ${finite}, 0)::DOUBLE, 'size': coalesce(sum(abs(${name})) ${finite}, 0)::DOUBLE}`;
+  });
+  const rows = await session.rows<{ sums: Look['sums'] }>(`SELECT [${looks.join(', ')}] AS sums FROM ${relation}`);
+  const sums = rows[0]?.sums ?? [];
   return { rowHash, sums };
 }
 
