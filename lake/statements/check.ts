@@ -1,5 +1,6 @@
 import { DomainError } from '../../domain/errors.js';
-import { clockWords, functionClass, tableFunctions } from './functions.js';
+import { checkNodes, copiesOf, depthMax, ownNodes, tooLarge } from './expansion.js';
+import { clockWords, functionClass, isMacro, tableFunctions } from './functions.js';
 import { kindOf, partsOf, type Family, type Node, type Part } from './grammar.js';
 import {
   declareCtes,
@@ -24,6 +25,7 @@ interface Found {
   readonly tables: Node[];
   readonly parameters: Set<number>;
   repeatable: boolean;
+  depth: number;
 }
 
 const tablesMax = 64;
@@ -34,8 +36,8 @@ const parametersMax = 1_024;
  * named by their tables alone, so that nothing which a client wrote is left to be looked up but tables and columns.
  */
 export function checkStatement(tree: Node): Checked {
-  const found: Found = { tables: [], parameters: new Set(), repeatable: true };
-  visit(tree, 'statement', outermost(), found);
+  const found: Found = { tables: [], parameters: new Set(), repeatable: true, depth: 0 };
+  checkNodes(visit(tree, 'statement', outermost(), found));
   const { tables, parameters, repeatable } = found;
   if (tables.length > tablesMax)
     throw new DomainError('statement_too_large', `It names ${tables.length} tables; ${tablesMax} is the limit.`);
@@ -47,18 +49,36 @@ export function checkStatement(tree: Node): Checked {
   return { tables, parameterCount: parameters.size, repeatable };
 }
 
-function visit(value: unknown, family: Family, scope: Scope, found: Found): void {
-  if (Array.isArray(value)) return value.forEach((one) => visit(one, family, scope, found));
+/** Answers how many nodes DuckDB will make of it. */
+function visit(value: unknown, family: Family, scope: Scope, found: Found): number {
+  if (Array.isArray(value)) return value.reduce<number>((sum, one) => sum + visit(one, family, scope, found), 0);
   const node = value as Node;
   const kind = kindOf(node, family);
+  if (++found.depth > depthMax) throw tooLarge();
   note(node, kind, scope, found);
   const inside = family === 'query' ? queryScope(node, scope, found) : scope;
   const recursive = kind === 'RECURSIVE_CTE_NODE' ? recursiveScope(node, inside, scope.declaring) : inside;
+  const macro = kind === 'FUNCTION' && isMacro(node['function_name']);
+  let nodes = ownNodes(family, kind, macro) + standsFor(node, kind, inside);
   for (const part of partsOf(node, family))
     if (part.family === 'ctes' || part.family === 'at')
       continue; // Read with the query, and with the table.
-    else if (kind === 'TABLE_FUNCTION' && part.field === 'function') visitArguments(part, inside, found);
-    else visit(part.value, part.family, part.field === 'right' ? recursive : inside, found);
+    else if (kind === 'TABLE_FUNCTION' && part.field === 'function') nodes += visitArguments(part, inside, found);
+    else {
+      const of = part.field === 'right' ? recursive : inside;
+      nodes += copiesOf(node, kind, part.field, macro) * visit(part.value, part.family, of, found);
+    }
+  checkNodes(nodes);
+  found.depth--;
+  if (family === 'expression' && node['alias']) scope.stands.set(String(node['alias']).toLowerCase(), nodes);
+  return nodes;
+}
+
+/** What an alias of the same SELECT, or a WITH that is not computed once, stands for. */
+function standsFor(node: Node, kind: string, { stands }: Scope): number {
+  if (kind === 'BASE_TABLE') return stands.get(`with ${String(node['table_name'])}`) ?? 0;
+  const [name, ...more] = kind === 'COLUMN_REF' ? (node['column_names'] as string[]) : [];
+  return name === undefined || more.length > 0 ? 0 : (stands.get(name.toLowerCase()) ?? 0);
 }
 
 /** What the WITHs of a query and its tables add to what is around it. */
@@ -68,8 +88,11 @@ function queryScope(node: Node, around: Scope, found: Found): Scope {
 }
 
 /** A table function is checked with its node; `partsOf` sees to it that it is a call. */
-function visitArguments({ value }: Part, scope: Scope, found: Found): void {
-  for (const part of partsOf(value as Node, 'expression')) visit(part.value, part.family, scope, found);
+function visitArguments({ value }: Part, scope: Scope, found: Found): number {
+  return partsOf(value as Node, 'expression').reduce(
+    (sum, part) => sum + visit(part.value, part.family, scope, found),
+    1,
+  );
 }
 
 /** What a node says by itself, without what is in it. */

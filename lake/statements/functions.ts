@@ -19,6 +19,9 @@ export function functionClass(name: string): FunctionClass | null {
   return scalars.has(name) || aggregates.has(name) || stableFamilies.test(name) ? 'stable' : null;
 }
 
+/** Functions that DuckDB replaces by their definition, where an argument may stand several times. */
+export const isMacro = (name: unknown): boolean => macros.has(String(name).toLowerCase());
+
 /** Functions that stand where a table does, and make their rows of nothing but their arguments. Every other one is refused. */
 export const tableFunctions: ReadonlySet<string> = words(
   'generate_series icu_calendar_names json_each json_tree range repeat repeat_row test_all_types unnest',
@@ -109,4 +112,17 @@ const aggregates = words(`
     quantile_cont quantile_disc rank rank_dense regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope
     regr_sxx regr_sxy regr_syy row_number sem skewness stddev stddev_pop stddev_samp string_agg sum sum_no_overflow
     sumkahan var_pop var_samp variance
+`);
+
+/** Of the stable ones and of `ago`. */
+const macros = words(`
+  ago array_append array_pop_back array_pop_front array_prepend array_push_back array_push_front array_reverse
+  array_to_string array_to_string_comma_default current_role current_user date_add days_in_month fdiv fmod
+  generate_subscripts geomean geometric_mean json json_group_array json_group_object json_group_structure
+  list_any_value list_append list_approx_count_distinct list_avg list_bit_and list_bit_or list_bit_xor list_bool_and
+  list_bool_or list_count list_entropy list_first list_histogram list_kurtosis list_kurtosis_pop list_last list_mad
+  list_max list_median list_min list_mode list_prepend list_product list_reverse list_sem list_skewness
+  list_stddev_pop list_stddev_samp list_string_agg list_sum list_var_pop list_var_samp map_contains_entry
+  map_contains_value md5_number_lower md5_number_upper nullif pg_size_pretty pg_typeof regexp_split_to_table
+  round_even roundbankers session_user split_part user wavg weighted_avg
 `);

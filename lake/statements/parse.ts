@@ -1,34 +1,57 @@
 import { DomainError, isDomainError } from '../../domain/errors.js';
 import type { Reader } from '../read/reader.js';
+import { checkTokens, tooLarge } from './expansion.js';
 import type { Node } from './grammar.js';
 
 export type Parser = Pick<Reader, 'text'>;
 
 export const statementBytesMax = 64 * 2 ** 10;
+/** DuckDB quotes more than people do. */
+const writtenBytesMax = 2 * statementBytesMax;
+const treeBytesMax = 16 * 2 ** 20;
 
 /** The tree of the one SELECT that the text is. Throws `statement_invalid`, `statement_refused` or `statement_too_large`. */
 export async function parseStatement(parser: Parser, sql: string): Promise<Node> {
-  const bytes = Buffer.byteLength(sql);
-  if (bytes > statementBytesMax)
-    throw new DomainError('statement_too_large', `It has ${bytes} bytes; ${statementBytesMax} is the limit.`);
+  checkBytes(sql, statementBytesMax);
   if (sql.includes('\0')) throw new DomainError('statement_invalid', 'It has a character of code 0.');
-  return treeOf(await parser.text('SELECT json_serialize_sql($1::VARCHAR)::VARCHAR', [sql]), sql);
+  checkTokens(sql);
+  return parseWritten(parser, sql);
+}
+
+/** The same of what DuckDB wrote. */
+export async function parseWritten(parser: Parser, sql: string): Promise<Node> {
+  return treeOf(await ask(parser, `SELECT ${limited('json_serialize_sql($1::VARCHAR)')}`, sql), sql);
 }
 
 /** The tree as text, and that text parsed again: what will be run is what is checked. */
 export async function writeStatement(parser: Parser, tree: Node): Promise<{ sql: string; tree: Node }> {
   const json = stringifyTree({ error: false, statements: [tree] });
-  const answer = await parser
-    .text(
-      'SELECT {sql: s, tree: json_serialize_sql(s)::VARCHAR}::JSON::VARCHAR FROM (SELECT json_deserialize_sql($1::JSON) AS s)',
-      [json],
-    ) // prettier-ignore
-    .catch((error: unknown) => {
-      if (!isDomainError(error) || error.code !== 'query_failed') throw error;
-      throw new DomainError('statement_refused', `DuckDB cannot write it anew: ${error.message}`, {}, { cause: error });
-    });
-  const written = JSON.parse(answer) as { sql: string; tree: string };
-  return { sql: written.sql, tree: treeOf(written.tree, written.sql) };
+  const written = `SELECT {sql: s, tree: ${limited('json_serialize_sql(s)')}}::JSON::VARCHAR FROM (SELECT json_deserialize_sql($1::JSON) AS s)`;
+  const answer = JSON.parse(await ask(parser, written, json)) as { sql: string; tree: string };
+  checkBytes(answer.sql, writtenBytesMax);
+  return { sql: answer.sql, tree: treeOf(answer.tree, answer.sql) };
+}
+
+function checkBytes(sql: string, max: number): void {
+  const bytes = Buffer.byteLength(sql);
+  if (bytes <= max) return;
+  throw new DomainError('statement_too_large', `It has ${bytes} bytes; ${max} is the limit.`);
+}
+
+const limited = (json: string): string =>
+  `CASE WHEN strlen(${json}::VARCHAR) <= ${treeBytesMax} THEN ${json}::VARCHAR ELSE '' END`;
+
+async function ask(parser: Parser, sql: string, value: string): Promise<string> {
+  let answer: string;
+  try {
+    answer = await parser.text(sql, [value]);
+  } catch (error) {
+    if (!isDomainError(error) || error.code !== 'query_failed') throw error;
+    if (/^Out of Memory/.test(error.message)) throw tooLarge(error);
+    throw new DomainError('statement_refused', `DuckDB cannot write it anew: ${error.message}`, {}, { cause: error });
+  }
+  if (answer === '') throw tooLarge();
+  return answer;
 }
 
 interface Answer {
@@ -40,6 +63,7 @@ interface Answer {
 }
 
 function treeOf(json: string, sql: string): Node {
+  if (json === '') throw tooLarge();
   const answer = parseTree(json) as Answer;
   if (answer.error) throw parseError(answer, sql);
   const [tree, ...others] = answer.statements ?? [];
@@ -75,9 +99,17 @@ export const isNumeral = (value: unknown): value is { readonly text: string } =>
 const tokens = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
 
 /** Within a string of JSON every quote is escaped, so no text of a client can look like what is replaced here. */
-const parseTree = (json: string): unknown =>
-  JSON.parse(json.replace(tokens, (token) => (token.startsWith('"') ? token : `{"#number":"${token}"}`)), (_, value: unknown) =>
-    typeof value === 'object' && value !== null && '#number' in value ? new Numeral(String(value['#number'])) : value,
-  ); // prettier-ignore
+function parseTree(json: string): unknown {
+  const numbered = json.replace(tokens, (token) => (token.startsWith('"') ? token : `{"#number":"${token}"}`));
+  try {
+    return JSON.parse(numbered, (_, value: unknown) =>
+      typeof value === 'object' && value !== null && '#number' in value ? new Numeral(String(value['#number'])) : value,
+    );
+  } catch (error) {
+    // By its name: errors of the engine may come from another realm.
+    if ((error as Error).name === 'RangeError') throw tooLarge(error); // Nested more deeply than JavaScript's stack.
+    throw error;
+  }
+}
 
 const stringifyTree = (tree: unknown): string => JSON.stringify(tree).replace(/\{"#number":"([^"\\]*)"\}/g, '$1');

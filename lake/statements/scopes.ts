@@ -9,6 +9,8 @@ export interface Scope {
   /** The tables of this query and of those around it that columns may be qualified by in full. */
   readonly sources: readonly Source[];
   readonly names: { next: number };
+  /** How many nodes an alias of this query stands for, and a WITH that is copied to where it is read (`with NAME`). */
+  readonly stands: Map<string, number>;
 }
 
 interface Source {
@@ -17,7 +19,13 @@ interface Source {
   readonly name: string;
 }
 
-export const outermost = (): Scope => ({ ctes: new Map(), declaring: null, sources: [], names: { next: 1 } });
+export const outermost = (): Scope => ({
+  ctes: new Map(),
+  declaring: null,
+  sources: [],
+  names: { next: 1 },
+  stands: new Map(),
+});
 
 const lower = (name: unknown): string => String(name).toLowerCase();
 
@@ -25,17 +33,23 @@ const lower = (name: unknown): string => String(name).toLowerCase();
  * WITHs see those before them, never themselves: there DuckDB looks for a table. Each gets a name of ours, which is no file's,
  * so that it does no harm if DuckDB should look for a table where we see a WITH.
  */
-export function declareCtes(ctes: unknown, around: Scope, visit: (declaration: unknown, scope: Scope) => void): Scope {
+export function declareCtes(
+  ctes: unknown,
+  around: Scope,
+  visit: (declaration: unknown, scope: Scope) => number,
+): Scope {
   const entries = ((ctes as { map?: Node[] } | undefined)?.map ?? []) as { key: string; value: unknown }[];
   return entries.reduce<Scope>(
     (before, entry) => {
       const instead = `with_${before.names.next++}`;
-      visit(entry.value, { ...before, declaring: { name: lower(entry.key), instead } });
+      const nodes = visit(entry.value, { ...before, declaring: { name: lower(entry.key), instead } });
+      const isCopied = (entry.value as Node)['materialized'] === 'CTE_MATERIALIZE_NEVER';
+      if (isCopied) before.stands.set(`with ${instead}`, nodes);
       const ctes = new Map([...before.ctes, [lower(entry.key), instead]]);
       entry.key = instead;
       return { ...before, ctes };
     },
-    { ...around, declaring: null },
+    { ...around, declaring: null, stands: new Map(around.stands) },
   );
 }
 

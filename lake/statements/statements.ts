@@ -8,7 +8,7 @@ import { checkStatement, type Checked } from './check.js';
 import type { Node } from './grammar.js';
 import { pinTables } from './names.js';
 import { placesIn, withConstants, type Parameter } from './parameters.js';
-import { parseStatement, writeStatement } from './parse.js';
+import { parseStatement, parseWritten, writeStatement } from './parse.js';
 import { replaceByView, requireViews, viewStatement, type NamedTable } from './views.js';
 
 export type { Parameter } from './parameters.js';
@@ -72,7 +72,7 @@ export function statements({ reader, tables, lakeRoot, timeMaxMs }: StatementDep
       return pinned(written.sql, named, checked);
     },
     async reopen({ sql, tables: said, repeatable }, project) {
-      const checked = requireSame({ sql, tree: await parseStatement(reader, sql) }, said);
+      const checked = requireSame({ sql, tree: await parseWritten(reader, sql) }, said);
       const named = await Promise.all(
         said.map(async ({ ref: { schema, name, revision, snapshot }, as }) => ({
           table: await tables.at(project, schema, name, revision, snapshot),
