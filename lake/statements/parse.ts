@@ -75,6 +75,7 @@ function treeOf(json: string, sql: string): Node {
 
 function parseError({ error_type: type, error_message: message, position }: Answer, sql: string): DomainError {
   if (type === 'not implemented') return new DomainError('statement_refused', refusalOf(sql));
+  if (/^(Max expression depth|memory exhausted)/.test(message ?? '')) return tooLarge();
   const line = position === undefined ? [] : sql.slice(0, Number(position)).split('\n');
   const at = position === undefined ? '' : `, at line ${line.length}, column ${(line.at(-1) ?? '').length + 1}`;
   return new DomainError('statement_invalid', `${message ?? 'DuckDB gave no reason'}${at}.`);
