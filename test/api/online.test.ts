@@ -91,12 +91,13 @@ test('what is asked wrongly is refused as a problem with the place', async () =>
   expect(await staged()).toEqual(before);
 });
 
+const said = async (...args: string[]) => {
+  const ended = await command(...args);
+  if (ended.code !== 0) throw new Error(ended.stderr);
+  return ended.stdout;
+};
+
 test('commands publish, push, flush, verify, repair, read and roll back', async () => {
-  const said = async (...args: string[]) => {
-    const ended = await command(...args);
-    if (ended.code !== 0) throw new Error(ended.stderr);
-    return ended.stdout;
-  };
   expect(await said('publish', 'shop_day', '--as-of', '2001-01-12', '--wait')).toMatch(/^Generation \d+ of shop_day@r1 is live: 2 rows/); // prettier-ignore
   const file = join(world.home, 'rows.json');
   await writeFile(file, JSON.stringify([{ shop: 2, at: '2001-01-11', amount: 40, visitors: null }]));
@@ -127,3 +128,21 @@ test('a view that says so is published by itself when windows were committed', a
   const isLive = async () => (await liveGeneration(world.db, project, 'shop_day'))?.revision === 2;
   expect(await until(isLive, 30_000)).toBe(true);
 });
+
+test('publish and roll back say what was taken over from other revisions, and what was left and why', async () => {
+  const declared = parse(blocks.find(({ kind }) => kind === 'yaml')?.text ?? '') as { spec: { features: object[] } };
+  const sql = 'SELECT shop, "at", amount, visitors, 1::BIGINT AS one FROM sales';
+  const features = [...declared.spec.features, { name: 'one', type: 'BIGINT' }];
+  await world.apply([Resource.parse({ ...declared, spec: { ...declared.spec, sql, features } })]);
+  await materialize(3);
+  expect(await said('publish', 'shop_day', '--as-of', '2001-01-12', '--wait')).toMatch(
+    /\n3 rows that were pushed to revision 1 are left there: it has no feature "one"\. Push again those that hold for this one\.\n/,
+  );
+  const file = join(world.home, 'rows.json');
+  await writeFile(file, JSON.stringify([{ shop: 2, at: '2001-01-12', amount: 50, visitors: null, one: 1 }]));
+  await said('push', 'shop_day', '--file', file);
+  expect(await said('rollback', 'shop_day')).toMatch(/\n1 rows that were pushed to revision 3 were taken over\.\n/);
+  const { body } = await call('GET /features/shop_day/online', undefined);
+  const [moved] = body.history as object[];
+  expect(moved).toMatchObject({ handedOver: [{ revision: 3, rows: 1, left: 0, why: null }] });
+}, 120_000);

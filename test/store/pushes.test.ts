@@ -1,9 +1,15 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
+import { copyFile, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { projectRoot } from '../../apps/config.js';
 import type { ProjectName } from '../../domain/ids.js';
 import { canonicalJson, digestOf } from '../../domain/json.js';
 import { anonymous } from '../../domain/principal.js';
+import { migrate, openDatabase } from '../../store/db.js';
 import { eraseRecords } from '../../store/erased-records.js';
 import { erasureKey, openErasure, type ErasureKey } from '../../store/erasures.js';
+import { givingRevisions } from '../../store/hand-over.js';
 import { claimKey, recordAnswer, type KeyClaim } from '../../store/idempotency.js';
 import { forgetPushes } from '../../store/pushes.js';
 import { secretNamed } from '../../store/tombstones.js';
@@ -84,4 +90,38 @@ test('ids are forgotten once they are old and none of their rows is staged, not 
   expect(await forgetPushes(database.db, 30 * dayMicros)).toBe(1);
   expect(await push(database.db, project, rows('A', 9), { id: 'gone' })).toMatchObject({ repeated: false });
   expect(await push(database.db, project, rows('A'), { id: 'staged' })).toMatchObject({ repeated: true });
+});
+
+test('what was pushed before there were hand-overs is known to have been pushed, flushed and collected or not, and no digest of then is kept', async () => {
+  const folder = join(projectRoot, 'store', 'migrations');
+  const then = await mkdtemp(join(tmpdir(), 'eider-then-'));
+  const url = new URL(database.url);
+  url.pathname = `/then_${randomUUID().slice(0, 8)}`;
+  await database.db.query(`CREATE DATABASE ${url.pathname.slice(1)}`);
+  const db = openDatabase({ url: url.href });
+  try {
+    for (const name of (await readdir(folder)).filter((one) => one < '0007')) await copyFile(join(folder, name), join(then, name)); // prettier-ignore
+    await migrate(db, then);
+    await db.query("INSERT INTO projects (name, principal) VALUES ('p', 'ann')");
+    await db.query(
+      "INSERT INTO pushes (project, view, id, digest, answer, principal) VALUES ('p', 'v', 'a', 'sha', '{}', 'ann')",
+    );
+    await db.query("INSERT INTO pushed_rows (project, view, sequence, revision, push_id, row_index, target, key, event_time, features) VALUES ('p', 'v', 7, 2, 'a', 0, 'online', '[]', now(), '[]')"); // prettier-ignore
+    await db.query(
+      "INSERT INTO lake_tables (project, schema, name, revision, columns) VALUES ('p', 'features', 'v', 1, '[]')",
+    );
+    await db.query(`INSERT INTO commits (project, schema, name, revision, window_start, window_end, snapshot, rows, bytes, row_hash, source_fingerprint, duration_ms, workflow_id, principal, lane, details)
+      VALUES ('p', 'features', 'v', 1, '2001-01-01', '2001-01-02', 1, 1, 1, '', '', 1, '', '', 'pushes', '{"sequence": 5}')`); // prettier-ignore
+    expect(await migrate(db, folder)).toContain('0007_hand_over.sql');
+    expect(await db.query('SELECT digest FROM pushes')).toEqual([{ digest: null }]);
+    expect(await givingRevisions(db, { project: 'p' as ProjectName, view: 'v', revision: 3 })).toEqual([
+      { revision: 1, above: true },
+      { revision: 2, above: true },
+    ]);
+    expect(await givingRevisions(db, { project: 'p' as ProjectName, view: 'v', revision: 2 })).toEqual([{ revision: 1, above: false }]); // prettier-ignore
+  } finally {
+    await db.close();
+    await database.db.query(`DROP DATABASE ${url.pathname.slice(1)} WITH (FORCE)`);
+    await rm(then, { recursive: true });
+  }
 });
