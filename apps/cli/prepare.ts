@@ -1,5 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { isDomainError } from '../../domain/errors.js';
+import { goPrograms } from '../../programs/go.js';
 import { findPostgres } from '../../programs/postgres-binaries.js';
 import { pythonEnvironment } from '../../programs/python.js';
 import { findTemporal } from '../../programs/tools.js';
@@ -27,6 +29,16 @@ export async function prepare({ config, tests, onProgress }: PrepareOptions): Pr
     const say = (text: string) => onProgress(`Python environment ${name}: ${text}`);
     await pythonEnvironment({ cacheDir, python, name, lockFile: join(folder, lockName), onProgress: say });
   }
+  if (tests) await prepareGo(join(projectRoot, 'test', 'clients', 'go'), cacheDir, onProgress);
+}
+
+/** Without Go its clients are not tested. */
+async function prepareGo(folder: string, cacheDir: string, onProgress: PrepareOptions['onProgress']): Promise<void> {
+  const say = (text: string) => onProgress(`Go programs: ${text}`);
+  await goPrograms({ cacheDir, folder, onProgress: say }).catch((error: unknown) => {
+    if (!isDomainError(error) || error.code !== 'tool_missing') throw error;
+    say(error.message);
+  });
 }
 
 const lockName = 'requirements.lock';

@@ -20,14 +20,16 @@ export interface Asked {
   stop(): Promise<void>;
 }
 
-export function askProgram(python: string, args: readonly string[]): Asked {
-  const child = spawn(python, ['-I', ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+export const askProgram = (python: string, args: readonly string[]): Asked => askProcess(python, ['-I', ...args]);
+
+export function askProcess(command: string, args: readonly string[]): Asked {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
 
   async function ask<Answer>(what: string, values: object = {}): Promise<Answer> {
     child.stdin.write(`${JSON.stringify({ do: what, ...values })}\n`);
     const line = await lines.next();
-    if (line.done) throw new Error(`${args[0]} ended.`);
+    if (line.done) throw new Error(`${command} ${args[0] ?? ''} ended.`);
     const answer = JSON.parse(line.value) as { ok: Answer } | { error: string; message: string };
     if ('error' in answer) throw new ForeignError(answer.error, answer.message);
     return answer.ok;

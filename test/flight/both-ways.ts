@@ -1,4 +1,5 @@
-import { Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js';
+import type { Server} from '@grpc/grpc-js';
+import { ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js';
 import { z } from 'zod';
 import { createOpenFlights } from '../../apps/flight/open-flights.js';
 import { writeFrames, writeMessages, type FrameWriter } from '../../apps/flight/framing.js';
