@@ -135,7 +135,7 @@ export async function requireOpen(tx: Queries, project: ProjectName, id: string)
 export async function abandonErasure(
   db: Database,
   project: ProjectName,
-  id: string,
+  { id, reason }: { readonly id: string; readonly reason: string },
   principal: Principal,
 ): Promise<ErasureRow> {
   await getErasure(db, project, id);
@@ -153,6 +153,7 @@ export async function abandonErasure(
       if (await liftTombstone(tx, project, id)) await forgetFingerprints(tx, project, entity, openedAt);
       await recordAudit(tx, project, principal, 'abandoned erasure', `Entity/${entity}`, {
         erasure: id,
+        reason,
         erasedRows: 0,
       });
     }

@@ -27,6 +27,10 @@ const ErasureBody = z
   })
   .meta({ id: 'Erasure' });
 type ErasureBody = z.infer<typeof ErasureBody>;
+const Abandon = z
+  .strictObject({ reason: z.string().trim().min(1).max(500).describe('Kept in the audit; name no person in it.') })
+  .meta({ id: 'Abandon' });
+type Abandon = z.infer<typeof Abandon>;
 const ErasureId = z.string().min(1).max(64);
 
 @ApiTags('erasure')
@@ -81,9 +85,10 @@ export class ErasuresController {
   async abandon(
     @Param('project') project: ProjectName,
     @Param('id', { schema: ErasureId }) id: string,
+    @Body({ schema: Abandon }) { reason }: Abandon,
     @Caller() principal: Principal,
   ) {
-    return abandonErasure(this.db, project, id, principal);
+    return abandonErasure(this.db, project, { id, reason }, principal);
   }
 }
 

@@ -98,11 +98,13 @@ test('the certificate of what was erased is shown, without the key', async () =>
 test('an erasure that nobody runs is abandoned by command, and one that is done is not', async () => {
   const keys = [{ name: 'origin', type: 'VARCHAR' }];
   const { id } = await openErasure(world.db, { project, entity: 'origin', keys, values: ['place-2'], reason: 'r' }, anonymous); // prettier-ignore
-  const { stdout, code } = await run('abandon', id);
+  const { stdout, code } = await run('abandon', id, '--reason', 'nobody runs it');
   expect([code, stdout]).toEqual([0, expect.stringContaining(`${id} is abandoned. Nothing was erased`)]);
   expect(await get(`/erasures/${id}`)).toMatchObject({ status: 'abandoned', certificate: null });
   const { items } = await get<{ items: { id: string; status: string }[] }>('/erasures');
   const done = items.find(({ status }) => status === 'done')?.id ?? '';
-  const answer = await fetch(`${url}/api/v1/erasures/${done}/abandon`, { method: 'POST' });
+  const answer = await fetch(`${url}/api/v1/erasures/${done}/abandon`, {
+    ...{ method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"reason": "r"}' },
+  });
   expect([answer.status, await answer.json()]).toMatchObject([409, { code: 'erasure_ended' }]);
 });

@@ -100,11 +100,11 @@ test('a key whose column was renamed is erased from what earlier revisions hold,
   expect(await abandon(two.id)).toMatchObject({ id: two.id, status: 'abandoned', endedAt: expect.any(String) });
   expect(await erasureKey(world.db, project, two.id)).toBeNull();
   const [audited] = await world.db.query(`SELECT principal, subject, details FROM audit WHERE project = $1 AND action = 'abandoned erasure'`, [project]); // prettier-ignore
-  expect(audited).toEqual({ principal: 'anonymous', subject: 'Entity/place', details: { erasure: two.id, erasedRows: 0 } }); // prettier-ignore
+  expect(audited).toEqual({ principal: 'anonymous', subject: 'Entity/place', details: { erasure: two.id, reason: 'nobody can', erasedRows: 0 } }); // prettier-ignore
   expect(await world.failure('eraseEntity', two.workflowId, { project, erasure: two.id, principal: 'ann' })).toMatchObject({ code: 'erasure_ended' }); // prettier-ignore
 });
 
-const abandon = (id: string) => abandonErasure(world.db, project, id, anonymous);
+const abandon = (id: string) => abandonErasure(world.db, project, { id, reason: 'nobody can' }, anonymous);
 
 test('what was computed and pushed without the key of an abandoned erasure comes with it again', async () => {
   const rows = async () => (await tables(world.db).resolve(project, 'features', 'place_day')).rows;

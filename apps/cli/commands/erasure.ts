@@ -44,17 +44,19 @@ function registerAbandon(program: Command): void {
   apiCommand(program, {
     usage: 'abandon <erasure>',
     description: 'end an open erasure that took no row of anything, and let its key in again',
-    example: 'eider abandon 6f1c2a34-0f0e-4c5b-9d3a-2b1f6a7c8d90',
-  }).action(
-    withSession<object>(async ({ api, answer }, _, id = '') => {
-      const ended = await api.post<ErasureRow>(`/erasures/${encodeURIComponent(id)}/abandon`, {});
-      answer(
-        ended,
-        () =>
-          `Erasure ${ended.id} is abandoned. Nothing was erased: all rows of the key are where they were. Windows that were computed without it meanwhile are computed anew when they are materialized next.\n`,
-      );
-    }),
-  );
+    example: 'eider abandon 6f1c2a34-0f0e-4c5b-9d3a-2b1f6a7c8d90 --reason "the entity has another key now"',
+  })
+    .requiredOption('--reason <text>', 'kept in the audit; name no person in it')
+    .action(
+      withSession<Pick<Erase, 'reason'>>(async ({ api, answer }, { reason }, id = '') => {
+        const ended = await api.post<ErasureRow>(`/erasures/${encodeURIComponent(id)}/abandon`, { reason });
+        answer(
+          ended,
+          () =>
+            `Erasure ${ended.id} is abandoned. Nothing was erased: all rows of the key are where they were. Windows that were computed without it meanwhile are computed anew when they are materialized next.\n`,
+        );
+      }),
+    );
 }
 
 /** `column=value`, once a key column; everything after the first = belongs to the value. */
