@@ -1,5 +1,8 @@
 import { DuckDBInstance, type DuckDBConnection, type DuckDBResult, type DuckDBValue } from '@duckdb/node-api';
 import { DomainError } from '../domain/errors.js';
+import { quoteText } from './quoting.js';
+
+export { quoteName, quoteText } from './quoting.js';
 
 export interface EngineOptions {
   readonly threads: number;
@@ -30,8 +33,6 @@ export interface Session {
   rows<Row extends object>(sql: string, values?: Record<string, DuckDBValue>): Promise<Row[]>;
 }
 
-export const quoteName = (name: string): string => `"${name.replaceAll('"', '""')}"`;
-export const quoteText = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 /** An instant as a DuckDB TIMESTAMP literal. */
 export const timestamp = (at: string): string => `TIMESTAMP ${quoteText(at.replace('T', ' ').replace(/Z$/, ''))}`;
 /**

@@ -1,5 +1,5 @@
 import { DomainError } from '../../domain/errors.js';
-import { quoteText } from '../duckdb.js';
+import { quoteText } from '../quoting.js';
 import { holdHandle, holdResult, library, pointerAt, setPointer, type Pointer } from './library.js';
 
 export interface DatabaseOptions {

@@ -12,7 +12,7 @@ import {
   Utf8,
   type DataType,
 } from 'apache-arrow';
-import { quoteName, quoteText } from '../duckdb.js';
+import { quoteName, quoteText } from '../quoting.js';
 import type { Layout } from './layout.js';
 import { library, textAndFree, type Pointer } from './library.js';
 import { fieldOf, type TypeReading, type TypeRow } from './type-row.js';

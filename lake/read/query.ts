@@ -58,6 +58,7 @@ export class Query {
       if (converted.length > 0) this.#converter = createConverter(this.#result, converted);
     } catch (error) {
       this.close();
+      this.#checkCancelled();
       throw error;
     }
   }
@@ -100,9 +101,9 @@ export class Query {
     this.#checkCancelled();
     const pointer = this.#fetchChunk();
     if (pointer !== 0) return openChunk(pointer, this.#columns, this.#converter);
+    this.#checkCancelled();
     const failed = duckdb.resultError(this.#result.address);
     if (failed) throw duckdbError(failed, duckdb.resultErrorType(this.#result.address), this.#lakeRoot);
-    this.#checkCancelled();
     this.#exhausted = true;
     return null;
   }

@@ -1,11 +1,12 @@
+import { startClock, timeoutAfter } from './clock.js';
 import { openReadDatabase, type DatabaseOptions } from './database.js';
 import type { Question, Questions } from './messages.js';
 import type { Compression, Description, ReadPlan } from './plan.js';
+import { createPool } from './pool.js';
 import { streamOf, type Batch } from './stream.js';
-import { createThread } from './thread.js';
 
 export interface ReaderOptions extends DatabaseOptions {
-  /** Threads that copy; each serves several streams in turns. */
+  /** Threads that are always there for streams; more are started when they are busy. */
   readonly workers: number;
 }
 
@@ -33,17 +34,22 @@ export interface Reader {
 }
 
 export const workersDefault = 2;
+/** A thread takes some 15 MB. */
+const streamThreadsMax = 16;
+const questionThreadsMax = 4;
+/** Preparing a statement is quick, unless somebody makes it compute constants. */
+const questionMaxMs = 30_000;
 
 /** Resolves when every thread is warm. */
 export async function createReader(options: ReaderOptions): Promise<Reader> {
   const { lakeRoot } = options;
   const database = openReadDatabase(options);
-  const threads = Array.from({ length: Math.max(1, options.workers) }, createThread);
-  await Promise.all(threads.map((thread) => thread.start()));
-  const activeStreams = () => threads.reduce((sum, thread) => sum + thread.streams(), 0);
+  const workers = Math.max(1, options.workers);
+  const threads = createPool({ warm: workers, max: Math.max(workers, streamThreadsMax) });
+  const questionThreads = createPool({ warm: 1, max: questionThreadsMax });
+  await Promise.all([threads.start(), questionThreads.start()]);
   const closing = new AbortController();
   const open = new Set<Promise<void>>();
-  const idlest = () => threads.reduce((least, thread) => (thread.streams() < least.streams() ? thread : least));
 
   /** Closing waits for what is under way. */
   async function underway<Result>(work: Promise<Result>): Promise<Result> {
@@ -58,17 +64,22 @@ export async function createReader(options: ReaderOptions): Promise<Reader> {
   async function ask<Name extends Question>(
     question: Name,
     asked: Questions[Name]['ask'],
+    timeMaxMs = questionMaxMs,
   ): Promise<Questions[Name]['answer']> {
     const connection = database.connect();
+    const clock = startClock(timeMaxMs, () => database.interrupt(connection));
     try {
-      return await underway(idlest().ask(question, asked, { connection, lakeRoot }));
+      return await underway(questionThreads.take().ask(question, asked, { connection, lakeRoot }));
+    } catch (error) {
+      throw clock.isLate() ? timeoutAfter(timeMaxMs) : error;
     } finally {
+      clock.stop();
       database.disconnect(connection);
     }
   }
 
   return {
-    describe: (plan) => ask('describe', plan),
+    describe: (plan) => ask('describe', plan, Math.min(plan.timeMaxMs ?? questionMaxMs, questionMaxMs)),
     text: (sql, values, setup = []) => ask('text', { setup, sql, values }),
     async *read(plan, { signal, compression = 'none' }) {
       let ended: () => void = () => undefined;
@@ -76,17 +87,17 @@ export async function createReader(options: ReaderOptions): Promise<Reader> {
       open.add(end);
       try {
         const either = AbortSignal.any([signal, closing.signal]);
-        yield* streamOf(database, idlest(), { plan, lakeRoot, compression }, either);
+        yield* streamOf(database, threads.take(), { plan, lakeRoot, compression }, either);
       } finally {
         open.delete(end);
         ended();
       }
     },
-    activeStreams,
+    activeStreams: threads.streams,
     async close() {
       closing.abort();
       await Promise.all(open);
-      await Promise.all(threads.map((thread) => thread.stop()));
+      await Promise.all([threads.stop(), questionThreads.stop()]);
       database.close();
     },
   };

@@ -1,5 +1,6 @@
 import { DomainError } from '../../domain/errors.js';
 import type { Frame } from './batch.js';
+import { interruptEveryMs, Stopwatch, timeoutAfter } from './clock.js';
 import type { ReadDatabase } from './database.js';
 import type { Pointer } from './library.js';
 import { frameAt } from './message.js';
@@ -9,9 +10,6 @@ import type { Thread } from './thread.js';
 
 /** How many batches of a stream may exist at once, from DuckDB to the socket: its back-pressure. */
 const creditsMax = 4;
-/** A query notices an interruption only once it runs, so it is repeated; milliseconds. */
-const interruptEveryMs = 20;
-
 let nextStream = 1;
 
 export interface ThreadRead {
@@ -43,6 +41,7 @@ export async function* streamOf(
   try {
     for (;;) {
       if (signal.aborted) throw new DomainError('cancelled', 'The read was cancelled.');
+      stream.checkTime();
       const answer = stream.answer();
       if (answer?.type === 'batch') yield stream.batchOf(answer.frame);
       else if (answer?.type === 'end') return;
@@ -64,6 +63,10 @@ class ThreadStream {
   readonly #connection: Pointer;
   readonly #cancelled = new SharedArrayBuffer(4);
   readonly #answers: FromWorker[] = [];
+  /** Runs while the thread owes us something: not while the consumer takes nothing. */
+  readonly #working: Stopwatch;
+  readonly #timeMaxMs: number;
+  #late = false;
   #owed = 0;
   #finishing = false;
   #closed = false;
@@ -72,6 +75,11 @@ class ThreadStream {
   constructor(database: ReadDatabase, thread: Thread, read: ThreadRead) {
     this.#database = database;
     this.#thread = thread;
+    this.#timeMaxMs = read.plan.timeMaxMs ?? Infinity;
+    this.#working = new Stopwatch(this.#timeMaxMs, () => {
+      this.#late = true;
+      this.wake();
+    });
     this.#connection = database.connect();
     thread.attach(this.#id, (answer) => this.#take(answer));
     thread.post({ type: 'open', stream: this.#id, connection: this.#connection, ...read, cancelled: this.#cancelled });
@@ -80,6 +88,10 @@ class ThreadStream {
 
   answer(): FromWorker | undefined {
     return this.#answers.shift();
+  }
+
+  checkTime(): void {
+    if (this.#late) throw timeoutAfter(this.#timeMaxMs);
   }
 
   /** Resolves when something was answered, or somebody woke us. */
@@ -94,6 +106,7 @@ class ThreadStream {
   /** Frees all. The connection is interrupted only while an answer is owed, because then it is still open. */
   async finish(): Promise<void> {
     this.#finishing = true;
+    this.#working.pause();
     Atomics.store(new Int32Array(this.#cancelled), 0, 1);
     while (this.#owed > 0 && !this.#closed) {
       this.#database.interrupt(this.#connection);
@@ -111,6 +124,7 @@ class ThreadStream {
   #pull(spare?: ArrayBuffer): void {
     if (this.#finishing) return;
     this.#owed++;
+    this.#working.run();
     this.#thread.post({ type: 'pull', stream: this.#id, spare }, spare && [spare]);
   }
 
@@ -118,6 +132,7 @@ class ThreadStream {
     if (answer.type === 'closed') this.#closed = true;
     else {
       this.#owed--;
+      if (this.#owed === 0) this.#working.pause();
       this.#answers.push(answer);
     }
     this.wake();

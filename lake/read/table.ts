@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { DomainError } from '../../domain/errors.js';
 import type { PinnedTable, TableColumn } from '../../domain/tables.js';
-import { quoteName, quoteText } from '../duckdb.js';
+import { quoteName, quoteText } from '../quoting.js';
 import type { ReadPlan } from './plan.js';
 import { isTypeName } from './type-name.js';
 

@@ -21,8 +21,13 @@ export interface Thread {
   ): Promise<Questions[Name]['answer']>;
   /** How many streams it has. */
   streams(): number;
+  /** How many streams and questions it has. */
+  work(): number;
   stop(): Promise<void>;
 }
+
+/** Little is made there that V8 looks after; its default would let every thread grow by 48 MB. */
+const youngMb = 8;
 
 export function createThread(): Thread {
   const answers = new Map<number, (message: FromWorker) => void>();
@@ -33,7 +38,7 @@ export function createThread(): Thread {
 
   function live(): Worker {
     if (worker) return worker;
-    const started = new Worker(workerFile());
+    const started = new Worker(workerFile(), { resourceLimits: { maxYoungGenerationSizeMb: youngMb } });
     let cause: unknown;
     worker = started;
     ready = new Promise((resolve, reject) => {
@@ -81,6 +86,7 @@ export function createThread(): Thread {
         live().postMessage({ type: 'ask', call, connection, lakeRoot, question, ask } satisfies ToWorker);
       }),
     streams: () => answers.size,
+    work: () => answers.size + calls.size,
     async stop() {
       const last = worker;
       if (!last) return;

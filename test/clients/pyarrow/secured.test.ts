@@ -1,12 +1,16 @@
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { credentials } from '@grpc/grpc-js';
 import { startFlight, type FlightServer } from '../../../apps/flight/server.js';
 import { fileCredentials } from '../../../apps/flight/tls.js';
 import { createTransport, listen } from '../../../apps/flight/transport.js';
+import { loadConfig, projectRoot } from '../../../apps/config.js';
 import { createLogger } from '../../../apps/log.js';
 import { keyLine, newKey } from '../../../domain/keys.js';
+import { pythonEnvironment } from '../../../programs/python.js';
 import { until } from '../../../programs/waiting.js';
 import { grpcClient, protoFolder } from '../../flight/client.js';
 import { createTestLake, type TestLake } from '../../flight/lake.js';
@@ -62,6 +66,20 @@ test('pyarrow without a key, or with a wrong one, is unauthenticated', async () 
   const forbidden = await pyarrow.refusal('read', { path: ['other', 'features', 'small'], ...bearer(ann.secret) });
   expect([forbidden.type, forbidden.message]).toEqual(['FlightUnauthorizedError', expect.stringContaining('not good for project "other"')]); // prettier-ignore
 });
+
+test('the trainer’s reader of training sets reads over TLS with a key, from every endpoint', async () => {
+  const trainer = join(projectRoot, 'trainers/lightgbm');
+  const { cache: cacheDir, python } = loadConfig();
+  const lockFile = join(trainer, 'requirements.lock');
+  const command = await pythonEnvironment({ cacheDir, lockFile, name: 'lightgbm', python });
+  const program = [
+    ...['import sys', 'sys.path.insert(0, sys.argv[1])', 'import dataset'],
+    'print(dataset.read(sys.argv[2], sys.argv[3].split("/"), sys.argv[4], open(sys.argv[5], "rb").read()).num_rows)',
+  ].join('\n');
+  const args = ['-c', program, trainer, flight.url, path.join('/'), ann.secret, authority.certificate];
+  const { stdout } = await promisify(execFile)(command, args);
+  expect(stdout.trim()).toBe('1');
+}, 300_000);
 
 test('a client that does not know the authority, or does not encrypt, gets no answer', async () => {
   const stranger = await startPyarrow(flight.url, createAuthority(folder, 'stranger').certificate);
