@@ -2,6 +2,7 @@ import type { SourceAccess } from '../lake/access.js';
 import type { Engine } from '../lake/duckdb.js';
 import type { Objects } from '../lake/objects.js';
 import type { Models } from '../models/onnx.js';
+import type { FlightAccess } from '../programs/trainer.js';
 import type { Database } from '../store/db.js';
 
 /** What the steps need of the world; each factory names the part it uses. */
@@ -24,5 +25,6 @@ export interface TrainerHome {
   /** Scratch folders of runs. */
   readonly work: string;
   readonly flightUrl: string;
+  readonly flightAccess?: FlightAccess;
   readonly python: string | undefined;
 }

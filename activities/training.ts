@@ -175,7 +175,7 @@ async function train(
           onProgress: say,
         });
   return runTrainer({
-    ...{ trainer, python, workDir, flightUrl: trainers.flightUrl, seed, signal },
+    ...{ trainer, python, workDir, flightUrl: trainers.flightUrl, flightAccess: trainers.flightAccess, seed, signal },
     trainingSet: { project: run.project, name: set.name },
     parameters: trainerParameters(trainer, parameters),
     ...{ inputs: set.inputs, label: set.label, split: splitColumn, key: set.key },

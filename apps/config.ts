@@ -54,6 +54,10 @@ export function loadConfig(environment: Environment = process.env, folder: strin
     logLevel: values.EIDER_LOG_LEVEL,
     duckdb: { threads: values.EIDER_THREADS, memoryLimit: values.EIDER_MEMORY_LIMIT },
     flightCacheBytes: values.EIDER_FLIGHT_CACHE,
+    flightAccess: {
+      key: values.EIDER_FLIGHT_KEY,
+      authority: values.EIDER_FLIGHT_CA === null ? null : resolve(folder, values.EIDER_FLIGHT_CA),
+    },
     flight: {
       keys: values.EIDER_FLIGHT_KEYS === null ? null : resolve(folder, values.EIDER_FLIGHT_KEYS),
       open: values.EIDER_FLIGHT_OPEN === 'yes',

@@ -107,6 +107,13 @@ const wrongParameter = ({ name: trainer }: Trainer, parameter: string, reason: s
     path: ['trainer', 'parameters', parameter],
   });
 
+/** What a Flight service asks of its callers, and what they need to trust it; null: nothing. */
+export interface FlightAccess {
+  readonly key: string | null;
+  /** The file of its authority's certificate. */
+  readonly authority: string | null;
+}
+
 export interface TrainerRun {
   readonly trainer: Trainer;
   /** From `pythonEnvironment`; null when the trainer has no lock file. */
@@ -114,6 +121,7 @@ export interface TrainerRun {
   /** Of this attempt alone: output/, params.json, trainer.log. Its parent is the run's, and holds trainer.pid. */
   readonly workDir: string;
   readonly flightUrl: string;
+  readonly flightAccess?: FlightAccess;
   readonly trainingSet: { readonly project: ProjectName; readonly name: string };
   /** Complete, from `trainerParameters`. */
   readonly parameters: TrainerParameters;
@@ -180,11 +188,13 @@ function filled(part: string, { trainer, python }: TrainerRun): string {
   return part.replaceAll('{python}', python ?? '').replaceAll('{trainer}', trainer.folder);
 }
 
-/** All that a trainer gets. Its home is its work folder: nothing of ours, no credentials, no settings of the user. */
+/** All that a trainer gets. Its home is its work folder: nothing of ours, no settings of the user, no credentials but Flight's. */
 function environmentOf(run: TrainerRun, output: string, temporary: string): Record<string, string> {
   const own = [run.python, process.execPath].filter((path) => path !== null).map((path) => dirname(path));
   return {
     EIDER_FLIGHT_URL: run.flightUrl,
+    ...(run.flightAccess?.key ? { EIDER_FLIGHT_KEY: run.flightAccess.key } : {}),
+    ...(run.flightAccess?.authority ? { EIDER_FLIGHT_CA: run.flightAccess.authority } : {}),
     EIDER_TRAINING_SET: JSON.stringify(run.trainingSet),
     EIDER_PARAMS: join(run.workDir, 'params.json'),
     EIDER_SEED: String(run.seed),

@@ -79,7 +79,7 @@ export function addressesOf({ config, ports, given }: Plan, database: string): A
   const host = config.host === '0.0.0.0' || config.host === '::' ? loopback : config.host;
   return {
     api: `http://${host}:${ports.api}`,
-    flight: `grpc://${host}:${ports.flight}`,
+    flight: `${config.flight.tls ? 'grpc+tls' : 'grpc'}://${host}:${ports.flight}`,
     inference: `http://${host}:${ports.inference}`,
     inferenceGrpc: `${host}:${ports.inferenceGrpc}`,
     temporal: given.temporal ?? `${loopback}:${ports.temporal}`,

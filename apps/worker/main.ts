@@ -53,6 +53,7 @@ async function openWorld(config: Config) {
     cache: config.cache,
     work,
     flightUrl: config.urls.flight,
+    flightAccess: config.flightAccess,
     python: config.python ?? undefined,
   };
   return {

@@ -92,6 +92,13 @@ test('a trainer gets what the contract says', async () => {
   expect(JSON.parse(json!)).toEqual(expected);
 });
 
+test('a trainer gets the key and the authority of Flight where there are any', async () => {
+  const lines: string[] = [];
+  const flightAccess = { key: 'eider_key', authority: '/etc/ca.pem' };
+  await expect(run('environment', { flightAccess, onLine: (line) => lines.push(line) })).rejects.toThrow();
+  expect(lines).toEqual(expect.arrayContaining(['EIDER_FLIGHT_KEY=eider_key', 'EIDER_FLIGHT_CA=/etc/ca.pem']));
+});
+
 test('a second attempt ends the first one and removes what it left', async () => {
   const workDir = temporaryFolder();
   const first = expect(run('hang', { workDir })).rejects.toMatchObject({ code: 'trainer_failed' });

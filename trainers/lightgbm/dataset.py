@@ -35,26 +35,29 @@ def one_line(error):
     return " ".join(str(error).split())
 
 
-def read_once(url, path):
+def read_once(url, path, key, authority):
     # A new client each time: an old one waits for its own reconnect back-off.
     options = [("grpc.max_reconnect_backoff_ms", 1000)]
-    with flight.FlightClient(url, generic_options=options) as client:
+    headers = [(b"authorization", f"Bearer {key}".encode())] if key else []
+    with flight.FlightClient(url, generic_options=options, tls_root_certs=authority) as client:
         descriptor = flight.FlightDescriptor.for_path(*path)
-        info = client.get_flight_info(descriptor, flight.FlightCallOptions(timeout=INFO_TIMEOUT_SECONDS))
+        asking = flight.FlightCallOptions(timeout=INFO_TIMEOUT_SECONDS, headers=headers)
+        info = client.get_flight_info(descriptor, asking)
+        reading = flight.FlightCallOptions(headers=headers)
         # Endpoints are parts of one table, in order; their tickets hold for the server that we asked.
-        parts = [client.do_get(endpoint.ticket).read_all() for endpoint in info.endpoints]
+        parts = [client.do_get(endpoint.ticket, reading).read_all() for endpoint in info.endpoints]
         table = pa.concat_tables(parts) if parts else info.schema.empty_table()
         if info.total_records >= 0 and table.num_rows != info.total_records:
             raise Unusable(f"Flight sent {table.num_rows} rows, its info promised {info.total_records}")
         return table
 
 
-def read(url, path):
+def read(url, path, key=None, authority=None):
     """The whole training set, in the order it comes; starts from the beginning while Flight restarts."""
     give_up_at, pause = None, 0.1
     while True:
         try:
-            return read_once(url, path)
+            return read_once(url, path, key, authority)
         except pa.ArrowException as error:
             if not is_passing(error):
                 raise Unusable(f"Flight refuses {'/'.join(path)}: {one_line(error)}") from error

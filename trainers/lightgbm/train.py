@@ -142,7 +142,13 @@ def read_splits(environment, job):
 
     place = json.loads(environment["EIDER_TRAINING_SET"])
     try:
-        table = dataset.read(environment["EIDER_FLIGHT_URL"], [place["project"], "datasets", place["name"]])
+        authority = environment.get("EIDER_FLIGHT_CA")
+        table = dataset.read(
+            environment["EIDER_FLIGHT_URL"],
+            [place["project"], "datasets", place["name"]],
+            environment.get("EIDER_FLIGHT_KEY"),
+            Path(authority).read_bytes() if authority else None,
+        )
         return dataset.splits(table, job["inputs"], job["label"], job["split"])
     except dataset.Unreachable as error:
         say(f"{error}")
