@@ -12,7 +12,8 @@ export async function* arriving(
   idleMs: number,
 ): AsyncGenerator<FlightData> {
   holdOne(stream);
-  const messages = (stream as AsyncIterable<FlightData>)[Symbol.asyncIterator]();
+  // By default the iterator ends the answers as well when the messages have ended.
+  const messages = stream.iterator({ destroyOnReturn: false }) as AsyncIterator<FlightData>;
   for (;;) {
     const next = await interrupted(messages.next(), signal, idleMs);
     if (signal.aborted) throw reasonOf(signal);
