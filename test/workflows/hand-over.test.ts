@@ -3,6 +3,7 @@ import { keyDigest } from '../../domain/erasure.js';
 import { workflowIds, type ProjectName } from '../../domain/ids.js';
 import { anonymous } from '../../domain/principal.js';
 import { rollBack } from '../../store/online-publish.js';
+import { pushOf } from '../../store/provenance.js';
 import { keySecret, setTombstone } from '../../store/tombstones.js';
 import { withWorld, type World } from '../support/world.js';
 import { at, openShop, row, type Shop } from './online-shop.js';
@@ -58,6 +59,8 @@ test('rows that were flushed, that wait, and that are online only are taken over
   // Of both revisions.
   expect(await shop.flush()).toMatchObject({ rows: 4, windows: 4 });
   expect(await publish(2)).toMatchObject({ handedOver: [], left: 0 });
+  const first = { key: '[1]', eventTime: at('10'), knownAt: at('10') };
+  expect(await pushOf(world.db, { project, schema: 'features', name: 'shop_day', revision: 2 }, first)).toMatchObject({ sequence: 1 }); // prettier-ignore
   expect(await shop.read()).toEqual([700, 600]);
   expect([await shop.joined(at('03')), await shop.joined()]).toEqual([
     [21, 8],
@@ -185,10 +188,8 @@ test('what is pushed while revisions take turns is never lost', async () => {
       await shop.push([row(1, '11', pushed), row(2, `11T00:00:${String(pushed % 60).padStart(2, '0')}`, pushed)]);
     }
   })();
-  for (const revision of [2, 1, 2]) {
-    await publish(revision);
-    await shop.flush();
-  }
+  // Flushes go on beside the publishes, and write the same windows.
+  for (const revision of [2, 1, 2]) await Promise.all([publish(revision), shop.flush()]);
   await rollBack(world.db, project, 'shop_day', null, anonymous);
   await publish(2);
   done = true;
