@@ -1,4 +1,5 @@
 import { DomainError, isDomainError, type ErrorCode } from '../../domain/errors.js';
+import type { ReadPlan } from './plan.js';
 
 /** An error on its way out of a worker thread. */
 export interface Failure {
@@ -22,7 +23,24 @@ export function duckdbError(message: string, type: number, lakeRoot: string): Do
     return new DomainError('object_missing', detail);
   if (type === errorTypes.io || (damage.test(message) && !ofStatement.test(message)))
     return new DomainError('object_corrupt', detail);
-  return new DomainError('query_failed', detail);
+  return new DomainError('query_failed', detail, placeIn(message));
+}
+
+const excerptCharactersMax = 40;
+
+/** Where DuckDB's caret points; the text is DuckDB's writing of the statement, so lines and columns would say nothing. */
+function placeIn(message: string): { readonly near?: string } {
+  const [, prefix = '', line = '', indent = ''] = /\n\n(LINE \d+: )(.*)\n( *)\^/.exec(message) ?? [];
+  const near = line.slice(indent.length - prefix.length).slice(0, excerptCharactersMax);
+  return near === '' ? {} : { near };
+}
+
+/** What DuckDB has against a client's statement, or its values, is no failure of ours. */
+export function ofPlan({ ofClient }: Pick<ReadPlan, 'ofClient'>, error: unknown): unknown {
+  if (!ofClient || !isDomainError(error) || error.code !== 'query_failed' || !toMend.test(error.message)) return error;
+  const { near } = error.data;
+  const place = typeof near === 'string' ? `, near ${JSON.stringify(near)}` : '';
+  return new DomainError('statement_invalid', `${error.message}${place}.`, error.data, { cause: error });
 }
 
 /** Words of DuckDB's Parquet reader and decompressors when bytes are not what they should be. */
@@ -31,6 +49,8 @@ const damage =
 
 /** Kinds of errors that the statement has, and no file. */
 const ofStatement = /^(Binder|Catalog|Parser|Conversion|Out of Memory|Out of Range) Error/;
+/** Those that whoever wrote it can mend. */
+const toMend = /^(Binder|Catalog|Parser|Conversion|Out of Range|Invalid Input|Mismatch Type|Not implemented) Error/;
 
 export const failureOf = (error: unknown): Failure =>
   isDomainError(error)

@@ -7,6 +7,8 @@ export interface ReadPlan {
   readonly files: readonly string[];
   /** What the files are recorded to hold: a stream that ends with another number is an error. Null: not known before. */
   readonly rows: number | null;
+  /** A client wrote it: what DuckDB has against it is the client's to mend, and says where. */
+  readonly ofClient?: true;
   /** How long DuckDB may work on it, without the time in which the client takes nothing. Default: no limit. */
   readonly timeMaxMs?: number;
 }

@@ -1,5 +1,6 @@
 import { startClock, timeoutAfter } from './clock.js';
 import { openReadDatabase, type DatabaseOptions } from './database.js';
+import { ofPlan } from './failure.js';
 import type { Question, Questions } from './messages.js';
 import type { Compression, Description, ReadPlan } from './plan.js';
 import { createPool } from './pool.js';
@@ -79,7 +80,10 @@ export async function createReader(options: ReaderOptions): Promise<Reader> {
   }
 
   return {
-    describe: (plan) => ask('describe', plan, Math.min(plan.timeMaxMs ?? questionMaxMs, questionMaxMs)),
+    describe: (plan) =>
+      ask('describe', plan, Math.min(plan.timeMaxMs ?? questionMaxMs, questionMaxMs)).catch((error: unknown) => {
+        throw ofPlan(plan, error);
+      }),
     text: (sql, values, setup = []) => ask('text', { setup, sql, values }),
     async *read(plan, { signal, compression = 'none' }) {
       let ended: () => void = () => undefined;
@@ -88,6 +92,8 @@ export async function createReader(options: ReaderOptions): Promise<Reader> {
       try {
         const either = AbortSignal.any([signal, closing.signal]);
         yield* streamOf(database, threads.take(), { plan, lakeRoot, compression }, either);
+      } catch (error) {
+        throw ofPlan(plan, error);
       } finally {
         open.delete(end);
         ended();

@@ -55,7 +55,7 @@ export function statements({ reader, tables, lakeRoot, timeMaxMs }: StatementDep
     return {
       ...{ sql, tables: named, repeatable, parameterCount },
       plan: (parameters?: readonly Parameter[]): ReadPlan => ({
-        ...{ setup, files, rows: null, timeMaxMs },
+        ...{ setup, files, rows: null, ofClient: true, timeMaxMs },
         sql: parameters === undefined ? sql : withConstants(sql, parameters, parameterCount),
       }),
     };

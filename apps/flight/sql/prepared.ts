@@ -92,19 +92,22 @@ export async function execution(deps: PreparedDeps, bytes: Buffer, call: Call): 
   return statementReadable(deps, await pin(deps, handle.sql, owner), handle.parameters, owner);
 }
 
-/** Answer and parameters before any value is known; where DuckDB cannot tell the answer's types, as if they were all NULL. */
+/** Answer and parameters before any value is known; where DuckDB cannot tell their types, as if all values were NULL. */
 async function describe(
   { reader }: PreparedDeps,
   pinned: PinnedStatement,
 ): Promise<{ description: Description; parameters: Schema }> {
-  const unbound = await reader.describe(pinned.plan());
+  const description = await reader.describe(pinned.plan()).catch((error: unknown) => {
+    if (pinned.parameterCount > 0 && isDomainError(error) && error.code === 'type_unsupported') return null;
+    throw error;
+  });
+  if (description) return { description, parameters: await parameterSchema({ reader }, description.parameters) };
   const nulls: Parameter[] = Array.from({ length: pinned.parameterCount }, () => ({ type: 'NULL', text: null }));
-  const told = !unbound.parameters.includes('UNKNOWN');
-  const description = told ? unbound : await reader.describe(pinned.plan(nulls));
-  return { description, parameters: await parameterSchema({ reader }, unbound.parameters) };
+  const unknown = nulls.map((_, index) => new Field(String(index + 1), new Null(), true));
+  return { description: await reader.describe(pinned.plan(nulls)), parameters: new Schema(unknown) };
 }
 
-/** By what DuckDB sends for a column of the type. A parameter of no known type is null in Flight SQL. */
+/** By what DuckDB sends for a column of the type; null is how Flight SQL says that it is not known. */
 async function parameterSchema({ reader }: Pick<PreparedDeps, 'reader'>, types: readonly string[]): Promise<Schema> {
   if (types.length === 0) return new Schema([]);
   const casts = types.map((type, index) => `CAST(NULL AS ${type === 'UNKNOWN' ? 'BOOLEAN' : type}) AS "${index + 1}"`);

@@ -87,7 +87,7 @@ const prefixBytes = 8;
 function messagesOf(stream: Uint8Array): IpcMessage[] {
   const bytes = Buffer.from(stream.buffer, stream.byteOffset, stream.byteLength);
   const messages: IpcMessage[] = [];
-  for (let at = 0; at + prefixBytes <= bytes.length; ) {
+  for (let at = 0; at + prefixBytes <= bytes.length;) {
     const headerBytes = bytes.readInt32LE(at + 4);
     if (headerBytes === 0) break;
     const bodyAt = at + prefixBytes + headerBytes;
@@ -105,7 +105,9 @@ const lengthDelimited = 2;
 
 /** A FlightData message behind gRPC's prefix: not compressed, and its length. */
 function frameOf({ header, body }: IpcMessage): Buffer {
-  const writer = protobuf.Writer.create().uint32((headerField << 3) | lengthDelimited).bytes(header);
+  const writer = protobuf.Writer.create()
+    .uint32((headerField << 3) | lengthDelimited)
+    .bytes(header);
   if (body.length > 0) writer.uint32((bodyField << 3) | lengthDelimited).bytes(body);
   const message = writer.finish();
   const prefix = Buffer.alloc(5);

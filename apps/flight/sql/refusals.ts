@@ -14,7 +14,8 @@ const refusals: Readonly<Record<Refused, () => DomainError>> = {
   CommandPreparedStatementUpdate: () => new DomainError('statement_refused', noUpdate),
   CommandStatementIngest: () =>
     new DomainError('statement_refused', 'Rows cannot be ingested into tables; feature views take them by push.'),
-  CommandStatementSubstraitPlan: () => new DomainError('not_implemented', 'Substrait plans are not read here; send SQL.'),
+  CommandStatementSubstraitPlan: () =>
+    new DomainError('not_implemented', 'Substrait plans are not read here; send SQL.'),
 };
 
 /** Null: it is not refused. */

@@ -87,7 +87,7 @@ export const answerSchema = (description: Description, { tables }: PinnedStateme
   return encodedSchema(describedSchema(description, { catalog: project, ...owner }));
 };
 
-const everythingOfOne = /^SELECT \* FROM [^\s(),;]+;?$/;
+const everythingOfOne = /^SELECT \* FROM [^\s(),;]+(?: AS [^\s(),;]+)?;?$/;
 
 /** The table when the statement, as DuckDB writes it, is all of its rows. */
 function wholeTable({ sql, tables }: PinnedStatement): { readonly rows: number; readonly bytes: number } | null {

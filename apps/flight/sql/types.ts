@@ -34,9 +34,11 @@ const float = (name: string, code: number, size: number, bits: number): SqlType 
   ...{ name, code, size, bits },
   unsigned: false,
 });
+/** As good as none: no column says it of itself. */
+const textCharactersMax = 2 ** 31 - 1;
 const text = (name: string, code: number): SqlType => ({
   ...base,
-  ...{ name, code, size: 2 ** 31 - 1, literal: ["'", "'"] },
+  ...{ name, code, size: textCharactersMax, literal: ["'", "'"] },
 });
 const time = (name: string, code: number, size: number, digits: number, subcode: number): SqlType => ({
   ...base,
@@ -100,7 +102,8 @@ export function columnType(type: string): ColumnType {
   const [, precision, scale] = decimal.exec(type) ?? [];
   if (precision !== undefined) return { name: 'DECIMAL', size: Number(precision), scale: Number(scale) };
   const known = byName.get(type);
-  return { name: type, size: known?.size ?? null, scale: known?.scale?.[0] ?? null };
+  const size = known?.size === textCharactersMax ? null : known?.size;
+  return { name: type, size: size ?? null, scale: known?.scale?.[0] ?? null };
 }
 
 const datetime = 9;

@@ -1,9 +1,4 @@
-import {
-  DuckDBDecimalValue,
-  DuckDBIntervalValue,
-  DuckDBTimeNSValue,
-  DuckDBTimeValue,
-} from '@duckdb/node-api';
+import { DuckDBDecimalValue, DuckDBIntervalValue, DuckDBTimeNSValue, DuckDBTimeValue } from '@duckdb/node-api';
 import { DataType, IntervalUnit, TimeUnit, Vector, type Data, type Field } from 'apache-arrow';
 import { columnType } from '../../../lake/arrow-types.js';
 import { DomainError, isDomainError } from '../../../domain/errors.js';
