@@ -1,9 +1,10 @@
 import { DomainError } from '../../domain/errors.js';
+import { compressBody, type Codec } from './compression.js';
 import type { ArrayPlace } from './conversion.js';
 import type { PlannedColumn } from './layout.js';
 import { addressOf } from './library.js';
-import { alignUp, messageAt, placeHead, writeGrpcPrefix, writeHead, type HeadKind } from './message.js';
-import { planBody, type ArrayNode } from './places.js';
+import { alignUp, messageAt, placeHead, writeGrpcPrefix, writeHead, type Head, type HeadKind } from './message.js';
+import { planBody, type ArrayNode, type BodyPlan } from './places.js';
 import { writeArray, type NodeCounts } from './values.js';
 
 /** Rows of a chunk that go into one message. */
@@ -31,28 +32,69 @@ export function batchFrame(
   spare: ArrayBuffer | undefined,
   kind: HeadKind = {},
 ): Frame {
-  const {
-    columns,
-    buffers,
-    bytes: bodyBytes,
-  } = planBody(plan, (column) =>
+  const planned = planBody(plan, (column) =>
     pieces.map((piece) => ({ place: piece.columns[column] as ArrayPlace, start: piece.start, rows: piece.rows })),
   );
+  const rows = pieces.reduce((sum, piece) => sum + piece.rows, 0);
+  if (kind.codec !== undefined) return compressedFrame(planned, rows, spare, { ...kind, codec: kind.codec });
+  const frame = openFrame(planned, planned, spare, kind);
+  const nodes = writeBody(frame.body, planned);
+  writeHead(frame.message, frame.head, kind, { rows, nodes, buffers: planned.buffers, bodyBytes: planned.bytes });
+  return { memory: frame.memory, end: messageAt + frame.message.length };
+}
+
+/** Of one thread, which makes one batch at a time. */
+let uncompressed = Buffer.alloc(0);
+
+function compressedFrame(
+  planned: BodyPlan,
+  rows: number,
+  spare: ArrayBuffer | undefined,
+  kind: HeadKind & { readonly codec: Codec },
+): Frame {
+  if (uncompressed.length < planned.bytes) uncompressed = Buffer.allocUnsafeSlow(Math.ceil(planned.bytes * 1.1));
+  const nodes = writeBody(uncompressed, planned);
+  const packed = compressBody(uncompressed, planned.buffers, kind.codec);
+  const frame = openFrame(planned, packed, spare, kind);
+  let at = 0;
+  for (const part of packed.parts) {
+    frame.body.set(part, at);
+    at += part.length;
+  }
+  writeHead(frame.message, frame.head, kind, { rows, nodes, buffers: packed.buffers, bodyBytes: packed.bytes });
+  return { memory: frame.memory, end: messageAt + frame.message.length };
+}
+
+interface OpenFrame {
+  readonly memory: ArrayBuffer;
+  readonly message: Buffer;
+  readonly head: Head;
+  readonly body: Buffer;
+}
+
+function openFrame(
+  { columns }: BodyPlan,
+  { buffers, bytes }: Pick<BodyPlan, 'buffers' | 'bytes'>,
+  spare: ArrayBuffer | undefined,
+  kind: HeadKind,
+): OpenFrame {
   const nodes = columns.reduce((sum, column) => sum + nodesOf(column), 0);
-  const head = placeHead(kind, nodes, buffers.length, bodyBytes);
-  const messageBytes = head.bodyAt + bodyBytes;
+  const head = placeHead(kind, nodes, buffers.length, bytes);
+  const messageBytes = head.bodyAt + bytes;
   if (messageBytes > messageBytesMax)
     throw new DomainError('query_failed', 'A row is larger than one message may be.', { bytes: messageBytes });
   const memory = memoryFor(messageAt + messageBytes, spare);
   writeGrpcPrefix(memory, messageBytes);
   const message = memory.subarray(messageAt, messageAt + messageBytes);
-  const body = { bytes: message.subarray(head.bodyAt), address: addressOf(message) + head.bodyAt };
-  for (const { offset, bytes } of buffers) body.bytes.fill(0, offset + bytes, alignUp(offset + bytes));
+  return { memory: memory.buffer as ArrayBuffer, message, head, body: message.subarray(head.bodyAt) };
+}
+
+function writeBody(bytes: Buffer, { columns, buffers }: BodyPlan): NodeCounts[] {
+  for (const { offset, bytes: used } of buffers) bytes.fill(0, offset + used, alignUp(offset + used));
+  const body = { bytes, address: addressOf(bytes) };
   const counts: NodeCounts[] = [];
   for (const column of columns) writeArray(body, column, counts);
-  const rows = pieces.reduce((sum, piece) => sum + piece.rows, 0);
-  writeHead(message, head, kind, { rows, nodes: counts, buffers, bodyBytes });
-  return { memory: memory.buffer as ArrayBuffer, end: messageAt + messageBytes };
+  return counts;
 }
 
 const nodesOf = ({ children }: { children: readonly ArrayNode[] }): number =>

@@ -37,9 +37,9 @@ const bodyTag = [0xc2, 0x3e] as const;
 /** What a record batch may be besides one. */
 export interface HeadKind {
   /** The batch holds the values of this dictionary. */
-  readonly dictionary?: number;
+  readonly dictionary?: number | undefined;
   /** Its buffers are compressed. */
-  readonly codec?: keyof typeof codecs;
+  readonly codec?: keyof typeof codecs | undefined;
 }
 
 /** Numbers of Arrow's `CompressionType`. */

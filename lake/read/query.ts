@@ -6,7 +6,7 @@ import { dictionaryFrame } from './dictionary.js';
 import { duckdbError } from './failure.js';
 import type { PlannedColumn } from './layout.js';
 import { holdHandle, holdResult, library, pointerAt, type Pointer } from './library.js';
-import { headerOnlyFrame } from './message.js';
+import { headerOnlyFrame, type HeadKind } from './message.js';
 import type { Compression, ReadPlan } from './plan.js';
 import { prepare, runAll } from './prepare.js';
 import { schemaMessage } from './schema.js';
@@ -19,10 +19,17 @@ const firstBatchRowsMax = 8_192;
 /** Some gRPC clients accept no message over 4 MiB; larger ones are slower too. */
 const batchBytesMax = 3 * 2 ** 20;
 
+export interface QueryOptions {
+  readonly plan: ReadPlan;
+  readonly lakeRoot: string;
+  readonly compression: Compression;
+}
+
 /** A query that is read batch by batch, on one connection of its own, by the thread that made it. */
 export class Query {
   readonly #plan: ReadPlan;
   readonly #lakeRoot: string;
+  readonly #head: HeadKind;
   readonly #columns: readonly PlannedColumn[];
   /** Messages that come before the rows. */
   readonly #heads: Frame[];
@@ -37,13 +44,10 @@ export class Query {
   #rowsSent = 0;
 
   /** `cancelled()` is asked between chunks; whoever cancels also interrupts the connection. */
-  constructor(
-    connection: Pointer,
-    { plan, lakeRoot }: { readonly plan: ReadPlan; readonly lakeRoot: string; readonly compression: Compression },
-    cancelled: () => boolean,
-  ) {
+  constructor(connection: Pointer, { plan, lakeRoot, compression }: QueryOptions, cancelled: () => boolean) {
     this.#plan = plan;
     this.#lakeRoot = lakeRoot;
+    this.#head = compression === 'none' ? {} : { codec: compression };
     this.#cancelled = cancelled;
     try {
       this.#checkCancelled();
@@ -72,7 +76,7 @@ export class Query {
       const pieces = this.#gather(used);
       if (pieces.length > 0) {
         this.#rowsSent += pieces.reduce((sum, piece) => sum + piece.rows, 0);
-        return batchFrame(this.#columns, pieces, spare);
+        return batchFrame(this.#columns, pieces, spare, this.#head);
       }
     } finally {
       for (const chunk of used) chunk.release();

@@ -1,4 +1,5 @@
 import { parentPort } from 'node:worker_threads';
+import { loadCodec } from './compression.js';
 import { failureOf, type Failure } from './failure.js';
 import { holdHandle, library, setPointer, type Pointer } from './library.js';
 import type { FromWorker, ToWorker } from './messages.js';
@@ -55,7 +56,16 @@ function answer({ call, connection, lakeRoot, question, ask }: Extract<ToWorker,
   }
 }
 
+/** What comes meanwhile waits, in its order. */
+let loading: Promise<void> | null = null;
+
 port.on('message', (message: ToWorker) => {
+  if (message.type === 'open') loading ??= loadCodec(message.compression);
+  if (loading === null) handle(message);
+  else void loading.then(() => handle(message));
+});
+
+function handle(message: ToWorker): void {
   switch (message.type) {
     case 'open': {
       const flag = new Int32Array(message.cancelled);
@@ -77,7 +87,7 @@ port.on('message', (message: ToWorker) => {
       port.close();
       break;
   }
-});
+}
 
 library();
 post({ type: 'ready' });

@@ -97,4 +97,14 @@ test('the values of enums come once a stream, and codes in every batch', async (
   expect(await queries.differences(sql)).toEqual([]);
 });
 
+test.each(['lz4', 'zstd'] as const)('bodies compressed by %s are read by pyarrow, and smaller', async (compression) => {
+  const sql = `SELECT i, i % 10 AS digit, CASE WHEN i % 3 > 0 THEN 'text ' || (i % 1000) END AS t, [i, NULL] AS l,
+    md5(i::VARCHAR) AS random, ['a', 'b'][1 + i % 2]::ENUM('a', 'b') AS e, i % 5 = 0 AS f, NULL::DOUBLE AS n FROM range(150000) t(i)`;
+  const plain = await queries.sent(sql);
+  const answer = await queries.read(sql, { compression });
+  expect(answer.rows).toBe(150_000);
+  expect(await queries.differences(sql)).toEqual([]);
+  expect(await queries.sent(sql, { compression })).toBeLessThan(plain * 0.7);
+});
+
 const ticketOf = (sql: string): string => Buffer.from(sql).toString('base64');

@@ -6,6 +6,7 @@ import { Metadata, Server, ServerCredentials, status, type ServerWritableStream 
 import { writeFrames } from '../../../apps/flight/framing.js';
 import { flightService, type Ticket } from '../../../apps/flight/protocol.js';
 import { isDomainError } from '../../../domain/errors.js';
+import type { ReadPlan } from '../../../lake/read/plan.js';
 import { createReader, type ReadOptions, type Reader } from '../../../lake/read/reader.js';
 import { startPyarrow, type Pyarrow } from './pyarrow.js';
 import type { Read } from './served.js';
@@ -17,10 +18,13 @@ export interface Queries {
   read(sql: string, options?: { validateFully?: boolean; compression?: ReadOptions['compression'] }): Promise<Read>;
   /** What differs between what was read last and DuckDB's own Arrow of the same query, made in the client's process. */
   differences(sql: string): Promise<string[]>;
+  /** How many bytes the messages of a query have. */
+  sent(sql: string, options?: { compression?: ReadOptions['compression'] }): Promise<number>;
   stop(): Promise<void>;
 }
 
 const idleMs = 60_000;
+const planOf = (sql: string): ReadPlan => ({ setup: [], sql, files: [], rows: null });
 
 export async function startQueries(): Promise<Queries> {
   const lakeRoot = mkdtempSync(join(tmpdir(), 'eider-queries-'));
@@ -31,7 +35,7 @@ export async function startQueries(): Promise<Queries> {
   async function send(stream: ServerWritableStream<Ticket, Buffer>): Promise<void> {
     const abort = new AbortController();
     stream.on('cancelled', () => abort.abort());
-    const plan = { setup: [], sql: stream.request.ticket.toString(), files: [], rows: null };
+    const plan = planOf(stream.request.ticket.toString());
     const options = { signal: abort.signal, ...(compression && { compression }) };
     await writeFrames(stream, reader.read(plan, options), { signal: abort.signal, headers: new Metadata() }, idleMs);
     stream.end();
@@ -57,6 +61,17 @@ export async function startQueries(): Promise<Queries> {
       return pyarrow.ask<Read>('read', { ticket: Buffer.from(sql).toString('base64'), ...options });
     },
     differences: (sql) => pyarrow.ask<string[]>('duckdb_differences', { sql }),
+    async sent(sql, options = {}) {
+      let bytes = 0;
+      for await (const { frame, release } of reader.read(planOf(sql), {
+        signal: new AbortController().signal,
+        ...options,
+      })) {
+        bytes += frame.length;
+        release();
+      }
+      return bytes;
+    },
     async stop() {
       await pyarrow.stop();
       server.forceShutdown();
