@@ -1,6 +1,6 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { DomainError } from '../../domain/errors.js';
-import type { FlightData } from './protocol.js';
+import { requireDecoded, type FlightData } from './protocol.js';
 
 /**
  * The messages that a client sends, one at a time. Throws what the signal says when the client left or its time is over, so
@@ -18,6 +18,7 @@ export async function* arriving(
     const next = await interrupted(messages.next(), signal, idleMs);
     if (signal.aborted) throw reasonOf(signal);
     if (next.done) return;
+    requireDecoded(next.value);
     yield next.value;
   }
 }

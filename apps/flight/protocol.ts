@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { loadPackageDefinition, type ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
+import { DomainError } from '../../domain/errors.js';
 
 /** The messages of `proto/Flight.proto` that we read or write, as the loader gives them. */
 export interface FlightDescriptor {
@@ -79,8 +80,31 @@ export interface Codec<Message> {
 }
 export type FlightMessages = { readonly [Name in keyof Messages]: Codec<Messages[Name]> };
 
+/** What came instead of a message; grpc-js would call that an error of ours. */
+class Undecodable {}
+
+/** Throws `request_invalid` when bytes came that are not the message of the call. */
+export function requireDecoded(message: unknown): void {
+  if (message instanceof Undecodable)
+    throw new DomainError('request_invalid', 'The bytes are not the message of this call in Flight.proto.');
+}
+
 /** `folder` holds Flight.proto. DoGet's messages do not pass through it: `framing.ts` writes them. */
-export const flightService = (folder: string): ServiceDefinition => loaded(folder).FlightService.service;
+export const flightService = (folder: string): ServiceDefinition =>
+  Object.fromEntries(
+    Object.entries(loaded(folder).FlightService.service).map(([name, method]) => [
+      name,
+      { ...method, requestDeserialize: (bytes: Buffer) => decodedOr(method.requestDeserialize, bytes) },
+    ]),
+  );
+
+function decodedOr(decode: (bytes: Buffer) => unknown, bytes: Buffer): unknown {
+  try {
+    return decode(bytes);
+  } catch {
+    return new Undecodable();
+  }
+}
 
 export const flightMessages = (folder: string): FlightMessages => loaded(folder);
 

@@ -18,7 +18,7 @@ import { handshake } from './handshake.js';
 import { exchangeHandler, mapped, putHandler } from './incoming.js';
 import { flightInfo, listedFlightInfo, schemaOf, type InfoDeps } from './info.js';
 import type { OpenFlights } from './open-flights.js';
-import type { Action, Criteria, FlightDescriptor, FlightInfo, Ticket } from './protocol.js';
+import { requireDecoded, type Action, type Criteria, type FlightDescriptor, type FlightInfo, type Ticket } from './protocol.js'; // prettier-ignore
 import { redeem, resolve } from './redeem.js';
 import type { Sessions } from './sessions.js';
 import { tableReadable } from './tables.js';
@@ -87,9 +87,13 @@ export function flightHandlers(deps: FlightDeps): UntypedServiceImplementation {
 function wrappers(deps: FlightDeps) {
   const { log, stopping } = deps;
 
-  async function answered<To extends AnyCall, Answer>(to: To, answer: (call: Call) => Promise<Answer>) {
+  async function answered<To extends AnyCall & { readonly request?: unknown }, Answer>(
+    to: To,
+    answer: (call: Call) => Promise<Answer>,
+  ) {
     const signal = signalOf(to, stopping);
     try {
+      requireDecoded(to.request);
       return await answer(await openCall(deps, to, signal));
     } catch (error) {
       // Why it was cut says more than what broke by that.

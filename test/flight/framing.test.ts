@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { status } from '@grpc/grpc-js';
 import { errorTable } from '../../domain/errors.js';
 import { until } from '../../programs/waiting.js';
+import { startProxy } from '../support/proxy.js';
 import { startBothWays, token, type BothWays, type Script } from './both-ways.js';
 import { grpcClient, seenOf, type GrpcClient, type Said, type Seen } from './client.js';
 
@@ -157,16 +157,3 @@ test('a client that takes only small messages refuses ours as it refuses those o
   expect(ours).toMatchObject({ code: status.RESOURCE_EXHAUSTED, messages: 1 });
   expect(ours).toEqual(theirs);
 });
-
-async function startProxy(to: number) {
-  const sockets: Socket[] = [];
-  const server = createServer((socket) => {
-    const onwards = connect(to, '127.0.0.1');
-    sockets.push(socket, onwards);
-    for (const one of [socket, onwards]) one.on('error', () => undefined);
-    socket.pipe(onwards).pipe(socket);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  return { port, drop: () => sockets.forEach((socket) => socket.destroy()), close: () => server.close() };
-}
