@@ -16,19 +16,18 @@ export const encodedSchema = (schema: Schema): Buffer => Buffer.from(Message.enc
 export function describedSchema(
   { schema, columns }: Pick<Description, 'schema' | 'columns'>,
   owner: ColumnOwner,
-  remarks: ReadonlyMap<string, string> = new Map(),
 ): Schema {
   const { fields } = decodedSchema(schema);
   return new Schema(
     fields.map(({ name, type, nullable }, index) => {
-      const metadata = columnMetadata(columns[index]?.type ?? String(type), owner, remarks.get(name));
+      const metadata = columnMetadata(columns[index]?.type ?? String(type), owner);
       return new Field(name, type as DataType, nullable, metadata);
     }),
   );
 }
 
 /** `type` is DuckDB's name. */
-function columnMetadata(type: string, owner: ColumnOwner, remarks: string | undefined): Map<string, string> {
+function columnMetadata(type: string, owner: ColumnOwner): Map<string, string> {
   const { name, size, scale } = columnType(type);
   const said: Readonly<Record<string, string | number | null | undefined>> = {
     CATALOG_NAME: owner.catalog,
@@ -41,7 +40,6 @@ function columnMetadata(type: string, owner: ColumnOwner, remarks: string | unde
     IS_CASE_SENSITIVE: name === 'VARCHAR' ? 1 : 0,
     IS_READ_ONLY: 1,
     IS_SEARCHABLE: 1,
-    REMARKS: remarks,
   };
   return new Map(
     Object.entries(said).flatMap(([key, value]) =>

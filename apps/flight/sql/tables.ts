@@ -89,7 +89,7 @@ async function momentsOf(
 /** What a statement would see, from the declared columns alone: no file is opened. */
 async function tableSchema(deps: TableListDeps, columns: readonly TableColumn[], owner: ColumnOwner): Promise<Schema> {
   const described = await describe(deps, columns);
-  if (described) return describedSchema(described, owner, remarksOf(columns, described.columns));
+  if (described) return describedSchema(described, owner);
   const fields: Field[] = [];
   for (const column of columns) {
     const alone = await describe(deps, [column]);
@@ -110,9 +110,3 @@ async function describe({ reader, lakeRoot }: TableListDeps, columns: readonly T
     throw error;
   }
 }
-
-/** Of columns that are read as something else than they are. */
-const remarksOf = (declared: readonly TableColumn[], seen: readonly TableColumn[]): Map<string, string> =>
-  new Map(
-    declared.flatMap(({ name, type }, index) => (seen[index]?.type === type ? [] : [[name, `Stored as ${type}.`]])),
-  );
