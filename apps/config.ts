@@ -4,6 +4,7 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { z } from 'zod';
 import { DomainError } from '../domain/errors.js';
+import { durationMicros } from '../domain/instants.js';
 import { settings, type Setting } from './settings.js';
 
 /** The folder of package.json: the same whether this file runs from the sources or from dist/. */
@@ -54,6 +55,10 @@ export function loadConfig(environment: Environment = process.env, folder: strin
     logLevel: values.EIDER_LOG_LEVEL,
     duckdb: { threads: values.EIDER_THREADS, memoryLimit: values.EIDER_MEMORY_LIMIT },
     flightCacheBytes: values.EIDER_FLIGHT_CACHE,
+    flightStatements: {
+      timeMs: durationMicros(values.EIDER_FLIGHT_STATEMENT_TIME) / 1000,
+      spillBytes: values.EIDER_FLIGHT_SPILL,
+    },
     flightAccess: {
       key: values.EIDER_FLIGHT_KEY,
       authority: values.EIDER_FLIGHT_CA === null ? null : resolve(folder, values.EIDER_FLIGHT_CA),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { taskQueue } from '../domain/ids.js';
-import { Duration } from '../domain/names.js';
+import { Duration, Timeout } from '../domain/names.js';
 import { connections, hostAndPort, port, size, text, urlOf, wholeNumber } from './setting-kinds.js';
 
 export interface Setting<Schema extends z.ZodType> {
@@ -226,6 +226,20 @@ export const settings = {
     defaultNote: 'the number of cores',
     description: 'The threads of one DuckDB.',
     example: '4',
+  }),
+  EIDER_FLIGHT_STATEMENT_TIME: setting({
+    schema: Timeout,
+    default: '5m',
+    description:
+      'How long Flight may work on one statement of a client, without the time in which the client takes nothing.',
+    example: '30s',
+  }),
+  EIDER_FLIGHT_SPILL: setting({
+    schema: size,
+    default: '10GB',
+    description:
+      'What statements may put on disk when they need more than EIDER_MEMORY_LIMIT. 0: they are refused then.',
+    example: '100GB',
   }),
   EIDER_FLIGHT_CACHE: setting({
     schema: size,

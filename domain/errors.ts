@@ -134,6 +134,7 @@ export const errorTable = {
   parameters_invalid: { http: 400, grpc: 'INVALID_ARGUMENT', retry: false, title: 'The parameters cannot be bound to the statement.', help: 'Bind one row with a column for each ? of the statement, none of them nested; docs/flight-sql.md has the types.' },
   prepared_unknown: { http: 404, grpc: 'NOT_FOUND', retry: false, title: 'The handle is no prepared statement of this server.', help: 'Prepare the statement again.' },
   statement_timeout: { http: 408, grpc: 'DEADLINE_EXCEEDED', retry: false, title: 'The statement took too long.', help: 'Read less, or ask for a longer time in EIDER_FLIGHT_STATEMENT_TIME.' },
+  statement_memory: { http: 413, grpc: 'RESOURCE_EXHAUSTED', retry: false, title: 'The statement needs more memory than there is for it.', help: 'Read fewer rows or columns at a time, or ask for more in EIDER_MEMORY_LIMIT or EIDER_FLIGHT_SPILL.' },
   unauthenticated: { http: 401, grpc: 'UNAUTHENTICATED', retry: false, title: 'The caller did not say who it is.', help: 'Send the metadata "authorization: Bearer KEY"; docs/flight.md says where keys come from.' },
   project_forbidden: { http: 403, grpc: 'PERMISSION_DENIED', retry: false, title: 'The key is not good for this project.', help: 'Name one of the key’s projects in the metadata "eider-project" or in the path, or ask for a key of this one.' },
   deadline_exceeded: { http: 408, grpc: 'DEADLINE_EXCEEDED', retry: true, title: 'The call did not end before its deadline.', help: 'Give it more time, or ask for less.' },

@@ -26,7 +26,11 @@ try {
     tables: tables(db),
     log,
     encoded: { folder: join(config.home, 'flight-cache'), bytesMax: config.flightCacheBytes },
-    reader: { threads, memoryLimit: config.duckdb.memoryLimit },
+    reader: {
+      ...{ threads, memoryLimit: config.duckdb.memoryLimit },
+      spill: { folder: join(config.home, 'flight-spill'), bytesMax: config.flightStatements.spillBytes },
+    },
+    statementTimeMs: config.flightStatements.timeMs,
     joins: {
       ...{ catalogue: joinCatalogue(db), spines: spineTables(db), threads },
       scratch: await openScratch(join(config.home, 'tmp')),

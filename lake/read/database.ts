@@ -1,5 +1,6 @@
 import { DomainError } from '../../domain/errors.js';
 import { quoteText } from '../quoting.js';
+import { openSpill, type Spill } from './spill.js';
 import { holdHandle, holdResult, library, pointerAt, setPointer, type Pointer } from './library.js';
 
 export interface DatabaseOptions {
@@ -10,6 +11,8 @@ export interface DatabaseOptions {
   readonly threads: number;
   /** DuckDB's own notation, e.g. `8GB`; null is DuckDB's default, 80 % of the memory. */
   readonly memoryLimit: string | null;
+  /** Absent: what does not fit into the memory is an error. */
+  readonly spill?: Spill | undefined;
 }
 
 /** One DuckDB in memory for the process, which every worker thread uses by the addresses of its connections. */
@@ -45,8 +48,8 @@ export function openReadDatabase(options: DatabaseOptions): ReadDatabase {
   const close = () => duckdb.close(database.address);
   const setup = connect();
   try {
-    for (const statement of lockdown([options.lakeRoot, ...(options.scratch === undefined ? [] : [options.scratch])]))
-      run(setup, statement);
+    const folders = [options.lakeRoot, ...(options.scratch === undefined ? [] : [options.scratch])];
+    for (const statement of [...spilling(options.spill), ...lockdown(folders)]) run(setup, statement);
   } catch (error) {
     disconnect(setup);
     close();
@@ -56,15 +59,24 @@ export function openReadDatabase(options: DatabaseOptions): ReadDatabase {
   return { connect, interrupt: (connection) => void duckdb.interrupt(connection), disconnect, close };
 }
 
-/** The order matters: after the last one nothing can be changed any more. Nothing is ever spilled to disk. */
+/** DuckDB can read its own temporary folder, so there is nothing else in it. */
+const spilling = (spill: Spill | undefined): string[] =>
+  spill === undefined || spill.bytesMax === 0
+    ? ["SET GLOBAL temp_directory = ''"]
+    : [
+        `SET GLOBAL temp_directory = ${quoteText(openSpill(spill))}`,
+        `SET GLOBAL max_temp_directory_size = '${spill.bytesMax}B'`,
+      ];
+
+/** The order matters: after the last one nothing can be changed any more. */
 const lockdown = (folders: readonly string[]): string[] => [
   "SET GLOBAL TimeZone = 'UTC'",
   'SET GLOBAL preserve_insertion_order = true',
   'SET GLOBAL parquet_metadata_cache = true',
-  "SET GLOBAL temp_directory = ''",
   'SET GLOBAL autoinstall_known_extensions = false',
   'SET GLOBAL autoload_known_extensions = false',
   'SET GLOBAL allow_community_extensions = false',
+  'SET GLOBAL allow_persistent_secrets = false',
   `SET GLOBAL allowed_directories = [${folders.map((folder) => quoteText(`${folder}/`)).join(', ')}]`,
   'SET GLOBAL enable_external_access = false',
   "SET GLOBAL allowed_configs = ['streaming_buffer_size']",

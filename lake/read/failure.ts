@@ -37,7 +37,10 @@ function placeIn(message: string): { readonly near?: string } {
 
 /** What DuckDB has against a client's statement, or its values, is no failure of ours. */
 export function ofPlan({ ofClient }: Pick<ReadPlan, 'ofClient'>, error: unknown): unknown {
-  if (!ofClient || !isDomainError(error) || error.code !== 'query_failed' || !toMend.test(error.message)) return error;
+  if (!ofClient || !isDomainError(error) || error.code !== 'query_failed') return error;
+  if (/^Out of Memory Error/.test(error.message))
+    return new DomainError('statement_memory', error.message, {}, { cause: error });
+  if (!toMend.test(error.message)) return error;
   const { near } = error.data;
   const place = typeof near === 'string' ? `, near ${JSON.stringify(near)}` : '';
   return new DomainError('statement_invalid', `${error.message}${place}.`, error.data, { cause: error });
