@@ -1,9 +1,9 @@
-import { DomainError } from '../../domain/errors.js';
 import type { TableReader } from '../../domain/tables.js';
 import type { EncodedCache } from '../../lake/encoded/cache.js';
 import type { Reader } from '../../lake/read/reader.js';
 import type { Batch } from '../../lake/read/stream.js';
 import type { Logger } from '../log.js';
+import { Admission } from './admission.js';
 import type { Call } from './call.js';
 import { streamGone, type FrameCall, type FrameWriter } from './framing.js';
 import { holding } from './leases.js';
@@ -20,6 +20,9 @@ export interface GetDeps {
 
 export interface FlightLimits {
   readonly streamsMax: number;
+  /** How many streams may wait for one of those to end, and how long. */
+  readonly waitingMax: number;
+  readonly waitMaxMs: number;
   /** A client that takes nothing for so long loses its stream. */
   readonly idleMs: number;
 }
@@ -39,25 +42,24 @@ async function* readyFrames(frames: readonly Buffer[]): AsyncGenerator<Batch, vo
   for (const frame of frames) yield { frame, release: () => undefined };
 }
 
-/** Sends streams, up to a number at a time. */
+/** Sends streams, up to a number at a time; others wait for their turn, up to a number and a time. */
 export function streamSender(deps: GetDeps) {
   const { log, limits } = deps;
-  let open = 0;
+  const { streamsMax: openMax, waitingMax, waitMaxMs } = limits;
+  const admission = new Admission({ openMax, waitingMax, waitMaxMs });
 
   return async (readable: Readable, call: Call, to: FrameCall): Promise<void> => {
-    if (open >= limits.streamsMax)
-      throw new DomainError('streams_exhausted', `${open} streams are open, which is the limit.`, { open });
-    open++;
+    const leave = await admission.enter(call.signal);
     const started = Date.now();
     try {
       await holding(deps, readable.pins, () =>
         deps.writeFrames(to, framesOf(readable, call, deps), call, limits.idleMs),
       );
-      open--;
+      leave();
       log.debug('sent', { ...readable.metadata, rows: readable.rows, ms: Date.now() - started });
     } catch (error) {
       // What the client did not take still has memory.
-      void streamGone(to).then(() => open--);
+      void streamGone(to).then(leave);
       throw error;
     }
   };

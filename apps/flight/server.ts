@@ -64,7 +64,7 @@ const sqlSettings = ({ protoFolder, statementTimeMs = statementTimeMsDefault }: 
 
 /** An erasure is done here, too, when this time has passed. */
 const sweepEveryMs = 60_000;
-const limitsDefault: FlightLimits = { streamsMax: 32, idleMs: 300_000 };
+const limitsDefault: FlightLimits = { streamsMax: 32, waitingMax: 32, waitMaxMs: 5_000, idleMs: 300_000 };
 /** Starts the Flight service; throws `port_busy` or `config_invalid`. */
 export async function startFlight(settings: FlightSettings): Promise<FlightServer> {
   const { tables, log, lakeRoot, host, endpointBytes = endpointBytesDefault } = settings;

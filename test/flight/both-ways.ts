@@ -1,4 +1,4 @@
-import type { Server} from '@grpc/grpc-js';
+import type { Server } from '@grpc/grpc-js';
 import { ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js';
 import { z } from 'zod';
 import { createOpenFlights } from '../../apps/flight/open-flights.js';
@@ -53,7 +53,7 @@ export async function startBothWays(limits: Partial<FlightDeps['limits']> = {}):
     ...{ sessions: createSessions(), flights: createOpenFlights(), tickets, reader, tables: lake.reader },
     encoded: await openEncodedCache({ folder: '', bytesMax: 0, warn: () => undefined }),
     ...{ log: createLogger('flight', 'error', () => undefined), lakeRoot: lake.root, endpointBytes: Infinity },
-    limits: { streamsMax: 200, idleMs: 60_000, ...limits },
+    limits: { streamsMax: 200, waitingMax: 0, waitMaxMs: 0, idleMs: 60_000, ...limits },
     features: [{ readables: [scripts] }],
     stopping: new AbortController().signal,
   };

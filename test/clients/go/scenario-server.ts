@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Metadata} from '@grpc/grpc-js';
+import type { Metadata } from '@grpc/grpc-js';
 import { ServerCredentials, type handleUnaryCall, type ServerUnaryCall, type UntypedServiceImplementation } from '@grpc/grpc-js'; // prettier-ignore
 import { z } from 'zod';
 import { keyedAccess, openAccess, type Access } from '../../../apps/flight/access.js';
@@ -82,7 +82,12 @@ async function depsOf(scenario: Scenario, { lake, reader, folder, stopping }: Gr
   const features: FlightFeature[] = [{ readables: [queriesKind(scenario.reads ?? {})] }];
   const deps: FlightDeps = {
     ...{ access: await accessOf(scenario, secret, folder), sessions, flights, tickets, reader, features, log, stopping, writeFrames }, // prettier-ignore
-    ...{ tables: lake.reader, lakeRoot: lake.root, endpointBytes: Infinity, limits: { streamsMax: 8, idleMs: 5_000 } },
+    ...{
+      tables: lake.reader,
+      lakeRoot: lake.root,
+      endpointBytes: Infinity,
+      limits: { streamsMax: 8, waitingMax: 8, waitMaxMs: 5_000, idleMs: 5_000 },
+    },
     encoded: await openEncodedCache({ folder: '', bytesMax: 0, warn: () => undefined }),
   };
   features.push({ actions: scenario.actions ?? flightActions({ ...deps, messages, redeem: (ticket, call) => redeem(deps, ticket, call) }) }); // prettier-ignore
