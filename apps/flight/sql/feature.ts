@@ -16,7 +16,7 @@ import type { Tickets } from '../ticket.js';
 import { catalogKind, type CatalogDeps } from './catalog.js';
 import { duckdbWords, type InfoFacts } from './info.js';
 import { sqlCodec, type SqlMessage, type SqlMessages } from './messages.js';
-import { bind, close, execution, prepare, type PreparedDeps } from './prepared.js';
+import { bind, boundValues, close, execution, prepare, type PreparedDeps } from './prepared.js';
 import { refusal, refusedActions, requireNoTransaction } from './refusals.js';
 import { openedStatement, pin, StatementContent, statementReadable } from './statement.js';
 
@@ -46,6 +46,7 @@ export function sqlFeature(settings: SqlSettings): FlightFeature {
     codec: sqlCodec(protoFolder),
     statements: statements({ reader, tables, lakeRoot, timeMaxMs: statementTimeMs }),
     facts: once(() => facts(reader)),
+    bound: boundValues(),
   };
   return {
     readables: [catalogKind(deps), statementKind(deps)],

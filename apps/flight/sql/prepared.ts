@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { DataType, Field, Null, Schema, TimeMillisecond, TimestampMillisecond } from 'apache-arrow';
 import { z } from 'zod';
 import { DomainError, isDomainError } from '../../../domain/errors.js';
@@ -8,7 +9,7 @@ import type { Parameter, PinnedStatement } from '../../../lake/statements/statem
 import type { Call } from '../call.js';
 import type { FlightData } from '../protocol.js';
 import type { Readable } from '../readable.js';
-import type { Tickets } from '../ticket.js';
+import { newFlight, type Tickets } from '../ticket.js';
 import { decodedSchema, encodedSchema } from './columns.js';
 import type { SqlAnswers } from './messages.js';
 import { readParameters } from './parameters.js';
@@ -17,25 +18,52 @@ import { answerSchema, ParameterSchema, pin, statementReadable, type StatementDe
 export interface PreparedDeps extends StatementDeps {
   /** Signs handles as well. */
   readonly tickets: Tickets;
+  readonly bound: BoundValues;
+}
+
+/** Values for clients that bind some and then go on with the handle that they had: of the last few, in this process. */
+export interface BoundValues {
+  keep(handle: Buffer, parameters: readonly Parameter[]): void;
+  of(handle: Buffer): readonly Parameter[];
+  forget(handle: Buffer): void;
+}
+
+const boundMax = 256;
+
+export function boundValues(): BoundValues {
+  const values = new Map<string, readonly Parameter[]>();
+  const keyOf = (handle: Buffer) => createHash('sha256').update(handle).digest('base64');
+  return {
+    keep(handle, parameters) {
+      values.delete(keyOf(handle));
+      values.set(keyOf(handle), parameters);
+      const [oldest] = values.keys();
+      if (values.size > boundMax && oldest !== undefined) values.delete(oldest);
+    },
+    of: (handle) => values.get(keyOf(handle)) ?? [],
+    forget: (handle) => void values.delete(keyOf(handle)),
+  };
 }
 
 /**
- * The statement itself, and the values that it was bound to: nothing is remembered here, so a handle survives restarts, is
- * good on every instance, and needs no closing. Its tables are pinned each time that it is executed.
+ * The statement itself, and the values that it was bound to: a handle survives restarts, is good on every instance, and needs
+ * no closing. Its tables are pinned each time that it is executed.
  */
 const Handle = z.strictObject({
   kind: z.literal('sql_prepared'),
   sql: z.string(),
   schema: z.enum(tableSchemas).nullable(),
-  parameters: z.array(ParameterSchema),
+  /** Null: nothing was bound. */
+  parameters: z.array(ParameterSchema).nullable(),
 });
 type Handle = z.infer<typeof Handle>;
 
 /** A handle gives nothing away that its owner may not read: each execution asks for that again. */
 const neverMs = Number.MAX_SAFE_INTEGER;
 
+/** Each is another one, also of the same statement: what one client binds is never another's. */
 const signed = ({ tickets }: PreparedDeps, handle: Handle, call: Call): Buffer =>
-  tickets.sign(handle, call, handle.kind, neverMs);
+  tickets.sign(handle, call, newFlight(), neverMs);
 
 /** The handle, and the call on behalf of its project and its schema. Throws `prepared_unknown`. */
 function opened({ tickets }: PreparedDeps, bytes: Buffer, call: Call): { handle: Handle; owner: Call } {
@@ -64,15 +92,18 @@ export async function prepare(
   const pinned = await pin(deps, sql, call);
   const { description, parameters } = await describe(deps, pinned);
   return {
-    prepared_statement_handle: signed(deps, { kind: 'sql_prepared', sql, schema: call.schema, parameters: [] }, call),
+    prepared_statement_handle: signed(deps, { kind: 'sql_prepared', sql, schema: call.schema, parameters: null }, call),
     dataset_schema: encapsulated(answerSchema(description, pinned, call)),
     parameter_schema: encapsulated(encodedSchema(parameters)),
     is_update: false,
   };
 }
 
-/** ClosePreparedStatement: there is nothing to forget. */
-export const close = (deps: PreparedDeps, handle: Buffer, call: Call): void => void opened(deps, handle, call);
+/** ClosePreparedStatement. */
+export function close(deps: PreparedDeps, handle: Buffer, call: Call): void {
+  opened(deps, handle, call);
+  deps.bound.forget(handle);
+}
 
 /** DoPut of CommandPreparedStatementQuery: the handle of the statement with these values, in the place of the old one. */
 export async function bind(
@@ -83,13 +114,16 @@ export async function bind(
 ): Promise<Buffer> {
   const parameters = await readParameters(messages);
   const { handle } = opened(deps, bytes, call);
-  return signed(deps, { ...handle, parameters: parameters ?? [] }, call);
+  const updated = signed(deps, { ...handle, parameters: parameters ?? [] }, call);
+  deps.bound.keep(bytes, parameters ?? []);
+  return updated;
 }
 
 /** GetFlightInfo and GetSchema of CommandPreparedStatementQuery. */
 export async function execution(deps: PreparedDeps, bytes: Buffer, call: Call): Promise<Readable> {
   const { handle, owner } = opened(deps, bytes, call);
-  return statementReadable(deps, await pin(deps, handle.sql, owner), handle.parameters, owner);
+  const parameters = handle.parameters ?? deps.bound.of(bytes);
+  return statementReadable(deps, await pin(deps, handle.sql, owner), parameters, owner);
 }
 
 /** Answer and parameters before any value is known; where DuckDB cannot tell their types, as if all values were NULL. */

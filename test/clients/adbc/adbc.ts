@@ -5,10 +5,12 @@ import { askProgram, type Asked } from '../asked.js';
 
 const beside = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
-/** ADBC's Flight SQL driver in a process of its own; calls are answered in order. */
-export async function startAdbc(url: string): Promise<Asked> {
+/** A Python that has ADBC's Flight SQL driver. */
+export function adbcPython(): Promise<string> {
   const { cache, python } = loadConfig();
-  const lockFile = beside('./requirements.lock');
-  const command = await pythonEnvironment({ cacheDir: cache, lockFile, name: 'adbc', python });
-  return askProgram(command, [beside('./client.py'), url]);
+  return pythonEnvironment({ cacheDir: cache, lockFile: beside('./requirements.lock'), name: 'adbc', python });
 }
+
+/** The driver in a process of its own; calls are answered in order. */
+export const startAdbc = async (url: string): Promise<Asked> =>
+  askProgram(await adbcPython(), [beside('./client.py'), url]);
