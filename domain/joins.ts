@@ -11,6 +11,9 @@ export interface JoinCatalogue {
   /** The active revision unless it says which. Throws `resource_unknown`. */
   view(project: ProjectName, name: string, revision?: number): Promise<Revision<'FeatureView'>>;
   service(project: ProjectName, name: string): Promise<Revision<'FeatureService'>>;
+  /** The active revisions of all of them. */
+  views(project: ProjectName): Promise<readonly Revision<'FeatureView'>[]>;
+  services(project: ProjectName): Promise<readonly Revision<'FeatureService'>[]>;
   shape(project: ProjectName, view: Revision<'FeatureView'>): Promise<OnlineShape>;
   /** Windows that sources were computed for: by now, of those that begin before the instant, or when the snapshot was made. */
   windows(table: TableRef, before: Instant | 'then'): Promise<readonly Window[]>;

@@ -52,11 +52,36 @@ export async function readArrow(session: Session, table: string, path: string, f
 /** The table behind a file or a stream of bytes. Throws `spine_invalid`, also while it is read. */
 export async function openArrow(source: FileHandle | AsyncIterable<Uint8Array>): Promise<ArrowRows> {
   const reader = await openReader(source).catch(refused);
-  if (!reader.schema) throw new DomainError('spine_invalid', 'The upload is no Arrow table.');
-  const columns = columnsOf(reader.schema.fields);
+  return arrowRows(reader, guarded(reader as AsyncIterable<RecordBatch>));
+}
+
+/**
+ * The table behind messages of Arrow's stream format, each of them whole. Arrow's own reader of a stream that is still coming
+ * gives a batch only when the next one has come, for which somebody may wait who waits for what becomes of this one.
+ */
+export async function openMessages(messages: AsyncIterable<Uint8Array>): Promise<ArrowRows> {
+  const iterator = messages[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  // What each batch is read after: the schema, and the dictionaries so far.
+  let before: readonly Uint8Array[] = first.done ? [] : [first.value];
+  const batchesOf = (piece: readonly Uint8Array[]) => RecordBatchReader.from(Buffer.concat([...before, ...piece]));
+  async function* batches(): AsyncGenerator<RecordBatch> {
+    for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+      const found = [...batchesOf([next.value])];
+      if (found.length === 0) before = [...before, next.value];
+      yield* found;
+    }
+  }
+  const opened = await Promise.resolve().then(() => batchesOf([]).open()).catch(refused); // prettier-ignore
+  return arrowRows(opened, guarded(batches()));
+}
+
+function arrowRows({ schema }: Pick<RecordBatchReader, 'schema'>, batches: AsyncGenerator<RecordBatch>): ArrowRows {
+  if (!schema) throw new DomainError('spine_invalid', 'The upload is no Arrow table.');
+  const columns = columnsOf(schema.fields);
   return {
     columns: columns.map(({ name, sql }) => ({ name, type: sql })),
-    batches: guarded(reader as AsyncIterable<RecordBatch>),
+    batches,
     async table(session, name) {
       const declared = columns.map((column) => `${quoteName(column.name)} ${column.sql}`);
       await session.run(`CREATE OR REPLACE TEMP TABLE ${name} (${declared.join(', ')})`);

@@ -1,11 +1,12 @@
 import type { JoinCatalogue } from '../domain/joins.js';
 import type { Instant } from '../domain/ids.js';
+import type { Revision } from '../domain/resources.js';
 import type { TableRef } from '../domain/tables.js';
 import type { Database } from './db.js';
 import { promiseSnapshots } from './leases.js';
 import { shapeOf } from './online-shapes.js';
 import { onlineView } from './online.js';
-import { getResource } from './resources.js';
+import { getResource, listResources } from './resources.js';
 import { isDistinct, windowHeads } from './snapshots.js';
 import { copyPushedNow, countPushed, type PushedRef } from './staged-rows.js';
 import { tables } from './tables.js';
@@ -22,6 +23,8 @@ export const joinCatalogue = (db: Database): JoinCatalogue => ({
   tables: tables(db),
   view: (project, name, revision) => getResource(db, project, 'FeatureView', name, revision),
   service: (project, name) => getResource(db, project, 'FeatureService', name),
+  views: async (project) => (await listResources(db, project, 'FeatureView')) as Revision<'FeatureView'>[],
+  services: async (project) => (await listResources(db, project, 'FeatureService')) as Revision<'FeatureService'>[],
   shape: (project, view) => shapeOf(db, project, view),
   windows: (table, before) =>
     before === 'then'

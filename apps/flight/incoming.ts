@@ -62,3 +62,9 @@ export async function* ipcStream(messages: AsyncIterable<FlightData>): AsyncGene
     if (data_body.length > 0) yield data_body;
   }
 }
+
+/** Its messages one by one, each whole, as soon as it has come. */
+export async function* ipcMessages(messages: AsyncIterable<FlightData>): AsyncGenerator<Uint8Array> {
+  for await (const { data_header, data_body } of messages)
+    if (data_header.length > 0) yield Buffer.concat([encapsulated(data_header), data_body]);
+}

@@ -99,6 +99,8 @@ export function arrivingSpine(
     async next() {
       for (;;) {
         if (failure) throw failure.error;
+        // Taken before it is looked, so that what arrives meanwhile is not missed.
+        const later = changed;
         if (files.length === 0) await inTurn(flush);
         const part = partOf(files);
         if (part) {
@@ -106,7 +108,7 @@ export function arrivingSpine(
           return part;
         }
         if (state !== 'open' && !failure) return null;
-        if (!failure) await changed;
+        if (!failure) await later;
       }
     },
     drop: ({ paths }) => removeAll(paths),

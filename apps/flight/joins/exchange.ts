@@ -4,7 +4,7 @@ import type { Window } from '../../../domain/features.js';
 import { Joining } from '../../../domain/join-requests.js';
 import type { PinnedView } from '../../../domain/point-in-time.js';
 import type { Revision } from '../../../domain/resources.js';
-import { openArrow } from '../../../lake/arrow-table.js';
+import { openMessages, type ArrowRows } from '../../../lake/arrow-table.js';
 import { requireCovered } from '../../../lake/coverage.js';
 import type { Session } from '../../../lake/duckdb.js';
 import { filesRelation } from '../../../lake/point-in-time.js';
@@ -12,14 +12,14 @@ import { headerOnlyFrame, frameAt } from '../../../lake/read/message.js';
 import { requireFit } from '../../../lake/spine-fit.js';
 import type { Call } from '../call.js';
 import type { Exchanger, OutgoingFrame } from '../feature.js';
-import { ipcStream } from '../incoming.js';
+import { ipcMessages } from '../incoming.js';
 import { hold } from '../leases.js';
 import type { FlightData } from '../protocol.js';
 import type { Admission } from './admission.js';
 import { arrivingSpine, type SpinePart } from './arriving-spine.js';
 import { commandWith, parseCommand } from './commands.js';
 import type { JoinsDeps } from './deps.js';
-import { joinPlan, pinJoins, pinsOf, refsOf, requireJoinable } from './joined.js';
+import { columnsOf, joinPlan, pinJoins, pinsOf, refsOf, requireJoinable } from './joined.js';
 import type { OpenSpine } from './spine.js';
 
 const ExchangeCommand = z.strictObject({ join: Joining });
@@ -31,38 +31,38 @@ export const joinExchanger = (deps: JoinsDeps, enter: Admission): Exchanger => (
     const { join } = parseCommand(ExchangeCommand, commandWith('join', descriptor));
     const leave = enter();
     try {
-      yield* exchanged(deps, join, messages, call);
+      yield* exchanged(deps, join, await openMessages(ipcMessages(messages)), call);
     } finally {
       leave();
     }
   },
 });
 
-/** Joins a stream: the views are pinned once, before the first row. */
+/** Joins a stream: the views are pinned once, before the first row. `shown` makes of what arrives what is joined. */
 export async function* exchanged(
   deps: JoinsDeps,
   joining: Joining,
-  messages: AsyncIterable<FlightData>,
-  call: Call,
+  rows: ArrowRows,
+  call: Pick<Call, 'project' | 'signal' | 'compression'>,
+  shown: (relation: string) => string = (relation) => relation,
 ): AsyncGenerator<OutgoingFrame> {
   const { project, signal } = call;
-  const rows = await openArrow(ipcStream(messages));
   requireFit(rows.columns, joining.eventTime, []);
   const { pinned } = await pinJoins(deps, project, joining, { range: null });
-  const join = { ...joining, pins: pinsOf(pinned) };
+  const pins = pinsOf(pinned);
   const windows = await windowsOf(deps, call, pinned);
   const release = await hold(deps, refsOf(project, pinned));
   const { session, close } = await sessionOf(deps, signal);
   const spine = arrivingSpine(session, deps, rows, joining.eventTime);
   try {
-    const joined = await pinJoins(deps, project, joining, { range: null, pins: join.pins });
-    requireJoinable(rows.columns, joined);
-    const empty = `(${filesRelation([], rows.columns)})`;
-    const { schema } = await deps.reader.describe(joinPlan(partSpine(empty, []), joined, 0));
+    const joined = await pinJoins(deps, project, joining, { range: null, pins });
+    const empty = partSpine(shown(filesRelation([], rows.columns)), []);
+    requireJoinable(await columnsOf(deps, empty), joined);
+    const { schema } = await deps.reader.describe(joinPlan(empty, joined, 0));
     yield schemaFrame(schema);
     for (let part = await spine.next(); part; part = await spine.next()) {
       for (const { view, heads } of windows) if (part.range) requireCovered(view, heads, part.range);
-      yield* joinedPart(deps, call, joining, join.pins, part);
+      yield* joinedPart(deps, call, joining, pins, part, shown);
       await spine.drop(part);
     }
   } finally {
@@ -74,13 +74,14 @@ export async function* exchanged(
 
 async function* joinedPart(
   deps: JoinsDeps,
-  { project, signal, compression }: Call,
+  { project, signal, compression }: Pick<Call, 'project' | 'signal' | 'compression'>,
   joining: Joining,
   pins: ReturnType<typeof pinsOf>,
   { paths, rows, range }: SpinePart,
+  shown: (relation: string) => string,
 ): AsyncGenerator<OutgoingFrame> {
   const joined = await pinJoins(deps, project, joining, { range, pins });
-  const plan = joinPlan(partSpine(filesRelation(paths, []), paths), joined, rows);
+  const plan = joinPlan(partSpine(shown(filesRelation(paths, [])), paths), joined, rows);
   let isSchema = true;
   for await (const batch of deps.reader.read(plan, { signal, compression })) {
     if (isSchema) batch.release();
@@ -102,7 +103,7 @@ function schemaFrame(schema: Buffer): OutgoingFrame {
 /** What sources were computed for in each view's snapshot: every part of the spine is held against it. */
 async function windowsOf(
   { catalogue }: JoinsDeps,
-  { project }: Call,
+  { project }: Pick<Call, 'project'>,
   pinned: readonly PinnedView[],
 ): Promise<{ view: Revision<'FeatureView'>; heads: readonly Window[] }[]> {
   const refs = refsOf(project, pinned);

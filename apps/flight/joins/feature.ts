@@ -11,6 +11,7 @@ import type { Logger } from '../../log.js';
 import type { FlightFeature } from '../feature.js';
 import { createAdmission } from './admission.js';
 import type { JoinsDeps } from './deps.js';
+import { feastExchanger, feastTaker } from './feast.js';
 import { joinExchanger } from './exchange.js';
 import { joinKind } from './kind.js';
 import { createPushedFiles } from './pushed-files.js';
@@ -64,8 +65,8 @@ export async function joinsFeature(
   const enter = createAdmission(arrivingMax);
   return {
     readables: [joinKind(deps) as never],
-    puts: [spineTaker(deps, enter)],
-    exchanges: [joinExchanger(deps, enter)],
+    puts: [spineTaker(deps, enter), feastTaker(deps)],
+    exchanges: [joinExchanger(deps, enter), feastExchanger(deps, enter)],
     async close() {
       await pushed.close();
       engine.close();

@@ -1,9 +1,11 @@
 import { join as joinPath } from 'node:path';
+import { DomainError, isDomainError } from '../../../domain/errors.js';
 import type { Window } from '../../../domain/features.js';
 import type { ProjectName } from '../../../domain/ids.js';
 import { fromMicros } from '../../../domain/instants.js';
 import type { Joining } from '../../../domain/join-requests.js';
 import type { PinnedView } from '../../../domain/point-in-time.js';
+import type { Revision } from '../../../domain/resources.js';
 import type { TableColumn, TableRef } from '../../../domain/tables.js';
 import { quoteName } from '../../../lake/duckdb.js';
 import { resolveJoins, withService, type JoinDependencies, type Selection, type ViewPin } from '../../../lake/joins.js';
@@ -71,11 +73,45 @@ function staging(
   };
 }
 
+/** All rows of a view in its newest state, as joins read them. */
+export async function viewRelation(
+  deps: JoinsDeps,
+  project: ProjectName,
+  { name, revision }: Revision<'FeatureView'>,
+): Promise<{
+  relation: string;
+  files: readonly string[];
+  columns: readonly TableColumn[];
+  keys: string[];
+  pin: TableRef;
+}> {
+  const files: string[] = [];
+  const view = await deps.catalogue.view(project, name, revision);
+  const shape = await deps.catalogue.shape(project, view);
+  const table = await deps.tables.resolve(project, 'features', `${name}@r${revision}`).catch((error: unknown) => {
+    if (!isDomainError(error) || error.code !== 'table_unknown') throw error;
+    throw new DomainError('features_not_materialized', `View "${name}" has no commit.`, { view: name });
+  });
+  const { snapshot, columns } = table;
+  const { relation } = await staging(deps, files, true)(table, shape, 'newest');
+  const pin = { project, schema: 'features', name, revision, snapshot } as const;
+  return { relation, files, columns, pin, keys: shape.keys.map((key) => key.name) };
+}
+
 export const pinsOf = (views: readonly PinnedView[]): Record<string, ViewPin> =>
   Object.fromEntries(views.map(({ view, revision, snapshot, sequence }) => [view, { revision, snapshot, sequence }]));
 
-export const refsOf = (project: ProjectName, views: readonly PinnedView[]): TableRef[] =>
-  views.map(({ view, revision, snapshot }) => ({ project, schema: 'features', name: view, revision, snapshot }));
+/** The snapshots of the views, and others; one that is joined twice is one. */
+export function refsOf(
+  project: ProjectName,
+  views: readonly PinnedView[],
+  others: readonly TableRef[] = [],
+): TableRef[] {
+  const refs = views.map(({ view, revision, snapshot }) => ({
+    ...{ project, schema: 'features' as const, name: view, revision, snapshot },
+  }));
+  return [...new Map([...others, ...refs].map((ref) => [Object.values(ref).join('/'), ref])).values()];
+}
 
 /** Throws `join_invalid` or `feature_names_collide` when the spine's columns do not fit the views. */
 export function requireJoinable(spine: readonly TableColumn[], joined: PinnedJoins): void {
@@ -97,7 +133,10 @@ export function joinPlan(spine: OpenSpine, joined: PinnedJoins, rows: number | n
 }
 
 /** The columns of a spine, before anything is joined. */
-export async function columnsOf({ reader }: JoinsDeps, { setup, relation, files }: OpenSpine): Promise<TableColumn[]> {
+export async function columnsOf(
+  { reader }: JoinsDeps,
+  { setup, relation, files }: Pick<OpenSpine, 'setup' | 'relation' | 'files'>,
+): Promise<TableColumn[]> {
   const { columns } = await reader.describe({ setup, files, sql: `SELECT * FROM ${relation}`, rows: null });
   return [...columns];
 }

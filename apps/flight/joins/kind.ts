@@ -61,11 +61,12 @@ export async function joinReadable(
     return keyTypesOf(deps.catalogue, project, selection, joining.eventTime);
   };
   const spine = await pinSpine(deps, project, asked, keyTypes);
-  const columns = await columnsOf(deps, spine);
-  requireFit(columns, joining.eventTime, []);
-  const extent = await extentOf(deps, spine, joining.eventTime).catch((error: unknown) => {
+  const blaming = (error: unknown) => {
     throw unreadable(spine, error);
-  });
+  };
+  const columns = await columnsOf(deps, spine).catch(blaming);
+  requireFit(columns, joining.eventTime, []);
+  const extent = await extentOf(deps, spine, joining.eventTime).catch(blaming);
   const joined = await pinJoins(deps, project, joining, { range: extent.range });
   requireJoinable(columns, joined);
   return readableOf(project, spine, joined, extent);
@@ -84,7 +85,7 @@ function readableOf(project: ProjectName, spine: OpenSpine, joined: PinnedJoins,
   };
   return {
     contents: [content],
-    pins: [...spine.pins, ...refsOf(project, pinned)],
+    pins: refsOf(project, pinned, spine.pins),
     ...{ rows, bytes: null },
     metadata: { project, columns: joined.columns, views: pinned },
     source: {
