@@ -9,6 +9,8 @@ export interface ReadPlan {
   readonly rows: number | null;
   /** A client wrote it: what DuckDB has against it is the client's to mend, and says where. */
   readonly ofClient?: true;
+  /** It is nothing but files one after the other. */
+  readonly scan?: boolean;
   /** How long DuckDB may work on it, without the time in which the client takes nothing. Default: no limit. */
   readonly timeMaxMs?: number;
 }

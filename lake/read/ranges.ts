@@ -65,6 +65,7 @@ export function rangePlan(table: Files, { start, end }: RowRange, lakeRoot: stri
   if (parts.length === 0) return tablePlan({ ...table, files: [] }, lakeRoot);
   return {
     setup: [],
+    scan: true,
     sql: parts.map(({ plan, where }) => `${plan.sql}${where}`).join(' UNION ALL '),
     files: parts.flatMap(({ plan }) => plan.files),
     rows: end - start,

@@ -11,6 +11,7 @@ type Files = Pick<PinnedTable, 'columns' | 'files'>;
 export function tablePlan(table: Files, lakeRoot: string): ReadPlan {
   return {
     setup: [],
+    scan: true,
     sql: tableRelation(table, lakeRoot),
     files: table.files.map(({ key }) => join(lakeRoot, key)),
     rows: table.files.reduce((sum, { rows }) => sum + rows, 0),
