@@ -123,6 +123,7 @@ test('SqlInfo answers what is asked, everything when nothing is, and knows DuckD
   expect(words('SQL_KEYWORDS')).toEqual(expect.arrayContaining(['SELECT', 'QUALIFY']));
   expect(words('SQL_NUMERIC_FUNCTIONS')).toEqual(expect.arrayContaining(['SQRT', 'ROUND']));
   expect(words('SQL_STRING_FUNCTIONS')).toEqual(expect.arrayContaining(['UPPER', 'REGEXP_REPLACE']));
+  expect(words('SQL_SYSTEM_FUNCTIONS')).not.toContain('CURRENT_SETTING');
   expect(words('SQL_DATETIME_FUNCTIONS')).toEqual(expect.arrayContaining(['DATE_TRUNC', 'AGE']));
 });
 

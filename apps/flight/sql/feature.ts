@@ -47,6 +47,7 @@ export function sqlFeature(settings: SqlSettings): FlightFeature {
     statements: statements({ reader, tables, lakeRoot, timeMaxMs: statementTimeMs }),
     facts: once(() => facts(reader)),
     bound: boundValues(),
+    described: new Map(),
   };
   return {
     readables: [catalogKind(deps), statementKind(deps)],

@@ -1,4 +1,5 @@
 import type { Reader } from '../../../lake/read/reader.js';
+import { functionClass } from '../../../lake/statements/functions.js';
 import type { OneOf, Row } from './ready.js';
 import { infoChildren } from './schemas.js';
 
@@ -189,5 +190,14 @@ const wordsSql = `
     ${['numeric', 'string', 'datetime', 'system'].map((sort) => `${sort}: list(name ORDER BY name) FILTER (sort = '${sort}')`).join(', ')}
   })::VARCHAR FROM functions`;
 
-export const duckdbWords = async (reader: Pick<Reader, 'text'>): Promise<Words> =>
-  JSON.parse(await reader.text(wordsSql, [])) as Words;
+/** Without the functions that statements may not call. */
+export async function duckdbWords(reader: Pick<Reader, 'text'>): Promise<Words> {
+  const { keywords, ...functions } = JSON.parse(await reader.text(wordsSql, [])) as Words;
+  const served = (names: readonly string[]) =>
+    names.filter((name) => !['refused', null].includes(functionClass(name.toLowerCase())));
+  const { numeric, string, datetime, system } = functions;
+  return {
+    ...{ keywords, numeric: served(numeric), string: served(string) },
+    ...{ datetime: served(datetime), system: served(system) },
+  };
+}

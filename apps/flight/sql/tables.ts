@@ -2,6 +2,7 @@ import { Field, Null, Schema } from 'apache-arrow';
 import { isDomainError } from '../../../domain/errors.js';
 import { tableSchemas, type PinnedTable, type TableColumn, type TableReader } from '../../../domain/tables.js';
 import { encapsulated } from '../../../lake/read/schema.js';
+import type { Description } from '../../../lake/read/plan.js';
 import type { Reader } from '../../../lake/read/reader.js';
 import { tablePlan } from '../../../lake/read/table.js';
 import type { Call } from '../call.js';
@@ -14,7 +15,12 @@ export interface TableListDeps {
   readonly tables: TableReader;
   readonly reader: Pick<Reader, 'describe'>;
   readonly lakeRoot: string;
+  readonly described: DescribedColumns;
 }
+
+/** What DuckDB said of columns, by the columns; null: a type among them cannot be sent. */
+export type DescribedColumns = Map<string, Description | null>;
+const describedMax = 1_000;
 
 /** Views and training sets alike: rows that are there. */
 export const tableType = 'TABLE';
@@ -101,8 +107,19 @@ async function tableSchema(deps: TableListDeps, columns: readonly TableColumn[],
 const unsendable = ({ name, type }: TableColumn): Field =>
   new Field(name, new Null(), true, new Map([['ARROW:FLIGHT:SQL:TYPE_NAME', type]]));
 
-/** Null: a type among them cannot be sent. */
-async function describe({ reader, lakeRoot }: TableListDeps, columns: readonly TableColumn[]) {
+async function describe(deps: TableListDeps, columns: readonly TableColumn[]): Promise<Description | null> {
+  const { described } = deps;
+  const key = JSON.stringify(columns.map(({ name, type }) => [name, type]));
+  const known = described.get(key);
+  if (known !== undefined) return known;
+  const description = await ask(deps, columns);
+  const [oldest] = described.keys();
+  if (described.size >= describedMax && oldest !== undefined) described.delete(oldest);
+  described.set(key, description);
+  return description;
+}
+
+async function ask({ reader, lakeRoot }: TableListDeps, columns: readonly TableColumn[]): Promise<Description | null> {
   try {
     return await reader.describe(tablePlan({ columns, files: [] }, lakeRoot));
   } catch (error) {

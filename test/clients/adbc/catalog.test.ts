@@ -101,3 +101,13 @@ test('another connection reads another project', async () => {
   const sql = 'SELECT 1 FROM eider.features.origin_hour';
   expect((await adbc.refusal('execute', { on: 'elsewhere', sql })).message).toContain('the session is in elsewhere');
 });
+
+test('a session has a schema of its own, which names are looked for in first', async () => {
+  await served.lake.add('twin', ["SELECT 'feature' AS place"]);
+  await served.lake.add('twin', ["SELECT 'dataset' AS place"], { schema: 'datasets' });
+  const database = { 'adbc.flight.sql.rpc.with_cookie_middleware': 'true' };
+  await adbc.ask('connect', { on: 'session', database, connection: { 'adbc.connection.db_schema': 'datasets' } });
+  const sql = 'SELECT place FROM twin';
+  expect(await adbc.ask('execute', { on: 'session', sql })).toMatchObject({ rows: ["['dataset']"] });
+  expect((await adbc.refusal('execute', { sql })).message).toContain('write features.twin or datasets.twin');
+});
