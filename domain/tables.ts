@@ -50,7 +50,7 @@ export interface TableReader {
   list(project: ProjectName, schema?: TableSchema): Promise<PinnedTable[]>;
   /**
    * `name` may be `VIEW`, `VIEW@r2`, `VIEW@s41` or `VIEW@t2026-11-23T10:00:00Z` (what was newest then), and the last two also of
-   * a revision: `VIEW@r2@s41`. Throws `project_unknown`, `table_unknown`, `snapshot_unknown` or `snapshot_collected`.
+   * a revision: `VIEW@r2@s41`; of `datasets` also `sha256:…`, the row hash of a training set. Throws `project_unknown`, `table_unknown`, `snapshot_unknown` or `snapshot_collected`.
    */
   resolve(project: ProjectName, schema: TableSchema, name: string): Promise<PinnedTable>;
   /** Exactly what a ticket pinned; throws `snapshot_unknown` when it is gone. */

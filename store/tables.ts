@@ -28,7 +28,8 @@ export function tables(db: Database): TableReader {
   return {
     at,
     list: (project, schema) => list(db, project, schema),
-    async resolve(project, schema, name) {
+    async resolve(project, schema, asked) {
+      const name = schema === 'datasets' ? await namedByHash(db, project, asked) : asked;
       const { base, revision, snapshot, time } = namePart(name);
       const table = await find(db, project, schema, base, revision);
       if (time === undefined) return pin(db, project, table, known(table, snapshot ?? table.snapshot));
@@ -45,6 +46,29 @@ export function tables(db: Database): TableReader {
         .value;
     },
   };
+}
+
+const hashPattern = /^sha256:([0-9a-f]{64})$/;
+
+/**
+ * A training set may be named by its row hash, like the file of an image. Of several with the same rows any will do; one that
+ * lost rows to an erasure is no longer what its hash says.
+ */
+async function namedByHash(db: Database, project: ProjectName, name: string): Promise<string> {
+  const [, rowHash] = hashPattern.exec(name.toLowerCase()) ?? [];
+  if (rowHash === undefined) return name;
+  await requireProject(db, project);
+  const [found] = await db.query<{ name: string }>(
+    `SELECT name FROM training_sets t WHERE project = $1 AND row_hash = $2
+     AND NOT EXISTS (SELECT FROM erased_training_sets e WHERE e.project = t.project AND e.training_set = t.name AND e.rows > 0)
+     ORDER BY name LIMIT 1`,
+    [project, rowHash],
+  );
+  if (found) return found.name;
+  throw new DomainError('table_unknown', `Project "${project}" has no training set with these rows.`, {
+    project,
+    name,
+  });
 }
 
 const namePattern = /^(?<base>[^@]+)(?:@r(?<revision>\d{1,9}))?(?:@s(?<snapshot>\d{1,9})|@t(?<time>[^@]+))?$/;

@@ -1,6 +1,7 @@
 import type { ProjectName } from '../../domain/ids.js';
 import { anonymous } from '../../domain/principal.js';
 import { membersOf, recordCompaction } from '../../store/compaction.js';
+import { recordTrainingSet } from '../../store/datasets.js';
 import type { Database } from '../../store/db.js';
 import {
   commitWindow,
@@ -17,7 +18,7 @@ import { tables } from '../../store/tables.js';
 import { until } from '../../programs/waiting.js';
 import { withDatabase } from '../support/database.js';
 import { race } from '../support/race.js';
-import { commitOf, day, flights, project, staged, view } from './samples.js';
+import { commitOf, day, flights, project, staged, trainingSetManifest, view } from './samples.js';
 
 let db: Database;
 let close: () => Promise<void>;
@@ -221,6 +222,17 @@ describe('names of tables', () => {
     ['', 'table_unknown'],
   ])('%j is refused as %s', async (name, code) => {
     await expect(resolve(name)).rejects.toMatchObject({ code });
+  });
+
+  test('a training set is named by its row hash, too, within its schema and project', async () => {
+    const manifest = trainingSetManifest('train_1');
+    const set = { ...view, schema: 'datasets' as const, name: manifest.name };
+    await commitWindow(db, commitOf(staged(1, 'set'), null, set));
+    await recordTrainingSet(db, project, manifest, null, anonymous);
+    const byHash = (hash: string) => tables(db).resolve(project, 'datasets', `sha256:${hash}`);
+    expect(await byHash(manifest.rowHash)).toEqual(await tables(db).resolve(project, 'datasets', manifest.name));
+    await expect(byHash('0'.repeat(64))).rejects.toMatchObject({ code: 'table_unknown' });
+    await expect(resolve(`sha256:${manifest.rowHash}`)).rejects.toMatchObject({ code: 'table_unknown' });
   });
 
   test('the list has every table once, at its active revision and newest snapshot', async () => {
