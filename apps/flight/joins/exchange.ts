@@ -61,9 +61,12 @@ export async function* exchanged(
     const { schema } = await deps.reader.describe(joinPlan(empty, joined, 0));
     yield schemaFrame(schema);
     for (let part = await spine.next(); part; part = await spine.next()) {
-      for (const { view, heads } of windows) if (part.range) requireCovered(view, heads, part.range);
-      yield* joinedPart(deps, call, joining, pins, part, shown);
-      await spine.drop(part);
+      try {
+        for (const { view, heads } of windows) if (part.range) requireCovered(view, heads, part.range);
+        yield* joinedPart(deps, call, joining, pins, part, shown);
+      } finally {
+        await spine.drop(part);
+      }
     }
   } finally {
     await spine.stop();
