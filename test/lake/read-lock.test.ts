@@ -65,3 +65,10 @@ test('what does not fit into the memory goes to a folder of this process alone, 
   await expect(ask(sorted(50_000_000))).rejects.toThrow('Out of Memory Error');
   expect(await ask("SELECT 'alive'")).toBe('alive');
 });
+
+test('a client’s statement that needs more than all of that is refused as such', async () => {
+  const sql = 'SELECT list(i) AS all_of_them FROM range(100000000) r(i)';
+  const stream = reader.read({ setup: [], sql, files: [], rows: null, ofClient: true }, { signal: AbortSignal.timeout(60_000) }); // prettier-ignore
+  await expect(stream.next().then(() => stream.next())).rejects.toMatchObject({ code: 'statement_memory' });
+  expect(await ask("SELECT 'alive'")).toBe('alive');
+});

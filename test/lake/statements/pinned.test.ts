@@ -1,3 +1,4 @@
+import { statements } from '../../../lake/statements/statements.js';
 import { openSession, type StatementSession } from './session.js';
 
 let session: StatementSession;
@@ -111,4 +112,12 @@ test('without values the parameters stay, and DuckDB says their types', async ()
   const { plan, parameterCount } = await session.pin('SELECT id FROM rides WHERE id = ? AND ? = 2.5');
   const { parameters } = await session.reader.describe(plan());
   expect([parameterCount, parameters]).toEqual([2, ['BIGINT', 'DECIMAL(2,1)']]);
+});
+
+test('a statement that takes too long is stopped, and its sentence says how long it had', async () => {
+  const { reader, lake } = session;
+  const hasty = statements({ reader, tables: lake.reader, lakeRoot: lake.root, timeMaxMs: 200 });
+  const pinned = await hasty.pin('SELECT count(*) FROM range(1000000000000) a, rides', { project: 'eider' as never });
+  await expect(session.read(pinned)).rejects.toMatchObject({ code: 'statement_timeout' });
+  expect(reader.activeStreams()).toBe(0);
 });
