@@ -92,6 +92,8 @@ export async function createReader(options: ReaderOptions): Promise<Reader> {
       ask('describe', plan, {
         timeMaxMs: Math.min(plan.timeMaxMs ?? questionMaxMs, questionMaxMs),
         on: databaseOf(plan),
+      }).catch((error: unknown) => {
+        throw ofPlan(plan, error);
       }),
     text: (sql, values, setup = []) => ask('text', { setup, sql, values }),
     async *read(plan, { signal, compression = 'none' }) {
