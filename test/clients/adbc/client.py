@@ -116,6 +116,17 @@ def do_partitions(request):
     return {"partitions": len(partitions), "schema": fields(schema), "rows": rows}
 
 
+def do_poll(request):
+    """Partitions as they become ready; none are left when the statement has ended."""
+    found = []
+    with connection(request).cursor() as cursor:
+        cursor.adbc_statement.set_options(**{"adbc.statement.exec.incremental": "true"})
+        while not found or found[-1] > 0:
+            partitions, _ = cursor.adbc_execute_partitions(request["sql"])
+            found.append(len(partitions))
+    return found
+
+
 def do_cancel(request):
     """Cancels while the first batch is waited for."""
     with connection(request).cursor() as cursor:

@@ -147,6 +147,10 @@ test('partitions are read one by one', async () => {
   expect(partitions).toEqual({ partitions: 1, schema: [['a', 'int64', true]], rows: 100_000 });
 });
 
+test('a statement that is polled has ended when it is first asked for', async () => {
+  expect(await adbc.ask('poll', { sql: 'SELECT a FROM numbers' })).toEqual([1, 0]);
+});
+
 test('cancelling a long statement frees what it used', async () => {
   const sql = 'SELECT sum(hash(x.range) % 7) FROM range(100000000) x, range(1000000) y';
   expect((await adbc.refusal('cancel', { sql, after: 0.3 })).message).toContain('CANCELLED');
