@@ -7,6 +7,7 @@ import type { FlightFeature } from './feature.js';
 import { writeFrames, writeMessages, type FrameCall } from './framing.js';
 import { unknownDescriptor } from './info.js';
 import type { FlightData, FlightDescriptor } from './protocol.js';
+import { requireSound } from './sound.js';
 
 type Incoming = ServerDuplexStream<FlightData, unknown>;
 
@@ -56,8 +57,10 @@ async function opened(
 
 /** The same as one stream of Arrow IPC, which every Arrow library reads; it may have no batch, or be empty. */
 export async function* ipcStream(messages: AsyncIterable<FlightData>): AsyncGenerator<Uint8Array> {
-  for await (const { data_header, data_body } of messages) {
+  for await (const message of messages) {
+    const { data_header, data_body } = message;
     if (data_header.length === 0) continue; // Metadata alone.
+    requireSound(message);
     yield encapsulated(data_header);
     if (data_body.length > 0) yield data_body;
   }
