@@ -16,7 +16,7 @@ export async function dropRetired(db: Database, project: ProjectName, view: stri
     [project, view],
   );
   let dropped = 0;
-  for (const { id } of rows) dropped += (await unlessRead(() => dropOne(db, project, view, id))) ?? 0;
+  for (const { id } of rows) if (await unlessRead(() => dropOne(db, project, view, id))) dropped += 1;
   return dropped;
 }
 
@@ -30,14 +30,21 @@ async function unlessRead<Result>(work: () => Promise<Result>): Promise<Result |
   }
 }
 
-async function dropOne(db: Database, project: ProjectName, view: string, id: number): Promise<number> {
+/**
+ * The row first: where a step is still loading the table, its end is waited for, and then there is a table to drop. Returns
+ * whether it did; a generation that readers see, or a roll-back goes to, stays.
+ */
+async function dropOne(db: Database, project: ProjectName, view: string, id: number): Promise<boolean> {
   return db.transaction(async (tx) => {
     await tx.query(`SET LOCAL lock_timeout = '${lockTimeout}'`);
     const at = await lockOnlineView(tx, project, view);
-    if (at.live === id || at.previous === id) return 0;
-    await tx.query(`DROP TABLE IF EXISTS ${tableOf(id)}`);
-    await tx.query("UPDATE online_generations SET status = 'dropped' WHERE id = $1", [id]);
-    return 1;
+    if (at.live === id || at.previous === id) return false;
+    const [kept] = await tx.query(
+      "UPDATE online_generations SET status = 'dropped' WHERE id = $1 AND status <> 'dropped' RETURNING 1",
+      [id],
+    );
+    if (kept) await tx.query(`DROP TABLE IF EXISTS ${tableOf(id)}`);
+    return kept !== undefined;
   });
 }
 
@@ -57,19 +64,5 @@ export const unfinishedGenerations = (db: Queries): Promise<UnfinishedGeneration
   );
 
 /** Drops a generation that nobody will flip to. Returns whether it did: a step that still loads it is not waited for. */
-export async function dropUnfinished(db: Database, generation: UnfinishedGeneration): Promise<boolean> {
-  return (await unlessRead(() => dropOneUnfinished(db, generation))) ?? false;
-}
-
-async function dropOneUnfinished(db: Database, { project, view, id }: UnfinishedGeneration): Promise<boolean> {
-  return db.transaction(async (tx) => {
-    await tx.query(`SET LOCAL lock_timeout = '${lockTimeout}'`);
-    await lockOnlineView(tx, project, view);
-    const [unfinished] = await tx.query(
-      "UPDATE online_generations SET status = 'dropped' WHERE id = $1 AND status IN ('building', 'loaded') RETURNING 1",
-      [id],
-    );
-    if (unfinished) await tx.query(`DROP TABLE IF EXISTS ${tableOf(id)}`);
-    return unfinished !== undefined;
-  });
-}
+export const dropUnfinished = async (db: Database, { project, view, id }: UnfinishedGeneration): Promise<boolean> =>
+  (await unlessRead(() => dropOne(db, project, view, id))) ?? false;

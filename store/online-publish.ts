@@ -224,12 +224,18 @@ async function recordMove(
   await recordAudit(tx, project, principal, action, `online/${view}/g${generation}`, { replayed, handedOver, reason });
 }
 
-/** Rows that were pushed online only, and that neither kept generation shows: every publish would beat them again. */
+/**
+ * Rows that were pushed online only, that the revision of a kept generation has had, and that no kept generation shows, be it as
+ * they were pushed or as they were taken over: every publish would beat them again.
+ */
 async function forgetBeaten(tx: Queries, project: ProjectName, view: string, live: number, previous: number | null) {
   const kept = [live, ...(previous === null ? [] : [previous])];
-  const unseen = kept.map((id) => `NOT EXISTS (SELECT 1 FROM ${tableOf(id)} g WHERE g.key = p.key AND g.sequence = p.sequence)`); // prettier-ignore
+  const shown = kept.map((id) => `EXISTS (SELECT FROM ${tableOf(id)} g WHERE g.key = same.key AND g.sequence = same.sequence)`); // prettier-ignore
+  const same = `SELECT FROM pushed_rows same WHERE (same.project, same.view, same.push_id, same.row_index) = (p.project, p.view, p.push_id, p.row_index)`;
   await tx.query(
-    `DELETE FROM pushed_rows p WHERE project = $1 AND view = $2 AND target = 'online' AND ${unseen.join(' AND ')}`,
-    [project, view],
+    `DELETE FROM pushed_rows p WHERE project = $1 AND view = $2 AND target = 'online'
+       AND EXISTS (${same} AND same.revision IN (SELECT revision FROM online_generations WHERE id = ANY($3)))
+       AND NOT EXISTS (${same} AND (${shown.join(' OR ')}))`,
+    [project, view, kept],
   );
 }

@@ -1,3 +1,4 @@
+import { PassThrough } from 'node:stream';
 import { OnlineAnswers } from '../support/online-answers.js';
 import type { Instant, ProjectName } from '../../domain/ids.js';
 import { plusMicros } from '../../domain/instants.js';
@@ -5,10 +6,12 @@ import { Join } from '../../domain/names.js';
 import type { OnlineAnswer, PushedRow } from '../../domain/online.js';
 import { anonymous } from '../../domain/principal.js';
 import { Resource } from '../../domain/resources.js';
-import { applyResources } from '../../store/resources.js';
+import { applyResources, getResource } from '../../store/resources.js';
 import { dropRetired } from '../../store/online-drop.js';
-import { rollBack } from '../../store/online-publish.js';
-import { listGenerations, onlineHistory } from '../../store/online.js';
+import { loadGeneration, planGeneration, rollBack } from '../../store/online-publish.js';
+import { shapeOf } from '../../store/online-shapes.js';
+import { listGenerations, onlineHistory, tableOf } from '../../store/online.js';
+import { until } from '../../programs/waiting.js';
 import { race } from '../support/race.js';
 import { withDatabase, type TestDatabase } from '../support/database.js';
 import { day, nothing, onlineProject, onlineResources, publishRows, push, seat, types } from './online-samples.js';
@@ -238,6 +241,36 @@ test('what another revision cannot read is counted by why, once, and by a roll-b
   });
   const [moved] = await onlineHistory(database.db, project, 'seats');
   expect(moved).toMatchObject({ action: 'rolled back', handedOver: [{ revision: 1, left: 1, why }] });
+});
+
+test.each<[string, object]>([
+  ['took them over', { ttl: '9d' }],
+  ['cannot read them', { features: [{ name: 'amount', type: 'DOUBLE' }, { name: 'price', type: 'DOUBLE' }] }], // prettier-ignore
+])('rows that were pushed online only outlast publishes of a revision that %s', async (_, change) => {
+  await publishRows(database.db, project, lettered('A', 'B'));
+  await push(database.db, project, [seat('A', day('20'), { amount: 7 }), seat('B', day('18'))], { to: 'online' });
+  for (let publish = 1; publish <= 3; publish++) await publishNext(change);
+  expect(await publishNext({ ttl: '2d' })).toMatchObject({ left: 0 });
+  expect(await amounts('A', 'B')).toEqual([7, 1]);
+});
+
+test('a generation that is dropped while it is loaded leaves no table', async () => {
+  const view = await getResource(database.db, project, 'FeatureView', 'seats');
+  const { id } = await planGeneration(database.db, {
+    ...{ project, view: 'seats', revision: view.revision, shape: await shapeOf(database.db, project, view) },
+    ...{ snapshot: 1, watermark: day('31'), madeBy: 'cancelled', workflowId: 'cancelled', principal: anonymous },
+  });
+  const rows = new PassThrough();
+  const loading = loadGeneration(database.db, id, async () => 'hash', () => rows); // prettier-ignore
+  const waiting = (what: string) => database.db.query(`SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE $1 AND wait_event_type = 'Lock'`, [what]); // prettier-ignore
+  const copying = () => database.db.query(`SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY%'`); // prettier-ignore
+  await until(async () => (await copying()).length > 0, 10_000);
+  const dropping = dropRetired(database.db, project, 'seats');
+  await until(async () => (await waiting('UPDATE online_generations%')).length > 0, 10_000);
+  rows.end();
+  await loading;
+  expect(await dropping).toBe(1);
+  expect(await database.db.query('SELECT to_regclass($1) AS found', [tableOf(id)])).toEqual([{ found: null }]);
 });
 
 test('a flip that was planned before the pointer moved is refused, and an older pointer number wins nothing', async () => {
