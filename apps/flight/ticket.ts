@@ -51,10 +51,19 @@ export function createTickets(key: Buffer, lifetimeMs = ticketLifetimeMs, now: (
       const known = bytes.length <= ticketBytesMax && bytes[0] === version && content.length > 0;
       if (!known || !timingSafeEqual(bytes.subarray(1, 1 + macBytes), macOf(content)))
         throw new DomainError('ticket_invalid', 'This server did not sign the ticket.');
-      const parsed = Ticket.parse(JSON.parse(content.toString())) as Ticket;
+      const parsed = said(content);
       if (parsed.expiresAt <= now())
         throw new DomainError('ticket_expired', `The ticket expired at ${new Date(parsed.expiresAt).toISOString()}.`);
       return parsed;
     },
   };
+}
+
+/** Of what was signed; another version may have said other things. */
+function said(content: Buffer): Ticket {
+  try {
+    return Ticket.parse(JSON.parse(content.toString())) as Ticket;
+  } catch (error) {
+    throw new DomainError('ticket_invalid', 'It says what this version does not understand.', {}, { cause: error });
+  }
 }
