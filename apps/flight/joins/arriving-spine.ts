@@ -45,20 +45,9 @@ export function arrivingSpine(
   let filling: { appender: ArrowAppender; rows: number } | null = null;
   let state: 'open' | 'ended' | 'stopped' = 'open';
   let failure: { readonly error: unknown } | null = null;
-  let wake: () => void = () => undefined;
-  let changed = new Promise<void>((resolve) => (wake = resolve));
-  const announce = () => {
-    wake();
-    changed = new Promise<void>((resolve) => (wake = resolve));
-  };
-
+  const { announce, changed } = createBell();
   // A session does one thing at a time, and rows are appended while others ask for what there is.
-  let last: Promise<unknown> = Promise.resolve();
-  function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-    const turn = last.then(work);
-    last = turn.catch(() => undefined);
-    return turn;
-  }
+  const inTurn = createTurns();
 
   async function flush(): Promise<void> {
     if (!filling) return;
@@ -83,7 +72,7 @@ export function arrivingSpine(
           if (filling.rows >= fileRowsMax) await flush();
         });
       announce();
-      while (files.length >= filesMax && state === 'open') await changed;
+      while (files.length >= filesMax && state === 'open') await changed();
       if (state !== 'open') return;
     }
   }
@@ -100,7 +89,7 @@ export function arrivingSpine(
       for (;;) {
         if (failure) throw failure.error;
         // Taken before it is looked, so that what arrives meanwhile is not missed.
-        const later = changed;
+        const later = changed();
         if (files.length === 0) await inTurn(flush);
         const part = partOf(files);
         if (part) {
@@ -117,6 +106,29 @@ export function arrivingSpine(
       announce();
       await inTurn(() => removeAll(files.splice(0).map(({ path }) => path)));
     },
+  };
+}
+
+/** Wakes all who wait for a change. */
+function createBell(): { announce: () => void; changed: () => Promise<void> } {
+  let wake: () => void = () => undefined;
+  let next = new Promise<void>((resolve) => (wake = resolve));
+  return {
+    changed: () => next,
+    announce() {
+      wake();
+      next = new Promise<void>((resolve) => (wake = resolve));
+    },
+  };
+}
+
+/** Does one piece of work after the other. */
+function createTurns(): <Result>(work: () => Promise<Result>) => Promise<Result> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const turn = last.then(work);
+    last = turn.catch(() => undefined);
+    return turn;
   };
 }
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { DomainError } from '../../../domain/errors.js';
 import type { FlightDescriptor } from '../protocol.js';
 

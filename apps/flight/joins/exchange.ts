@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { DomainError } from '../../../domain/errors.js';
 import type { Window } from '../../../domain/features.js';
 import { Joining } from '../../../domain/join-requests.js';
 import type { PinnedView } from '../../../domain/point-in-time.js';
@@ -14,7 +13,6 @@ import type { Call } from '../call.js';
 import type { Exchanger, OutgoingFrame } from '../feature.js';
 import { ipcMessages } from '../incoming.js';
 import { hold } from '../leases.js';
-import type { FlightData } from '../protocol.js';
 import type { Admission } from './admission.js';
 import { arrivingSpine, type SpinePart } from './arriving-spine.js';
 import { commandWith, parseCommand } from './commands.js';
