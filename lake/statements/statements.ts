@@ -6,9 +6,10 @@ import type { ReadPlan } from '../read/plan.js';
 import type { Reader } from '../read/reader.js';
 import { checkStatement, type Checked } from './check.js';
 import type { Node } from './grammar.js';
-import { pinTables } from './names.js';
+import { pinTables, type Session } from './names.js';
 import { placesIn, withConstants, type Parameter } from './parameters.js';
 import { parseStatement, parseWritten, writeStatement } from './parse.js';
+import { Recent } from './recent.js';
 import { replaceByView, requireViews, viewStatement, type NamedTable } from './views.js';
 
 export type { Parameter } from './parameters.js';
@@ -61,18 +62,38 @@ export function statements({ reader, tables, lakeRoot, timeMaxMs }: StatementDep
     };
   }
 
+  /** What is written depends on nothing but the text and which of its tables are one. */
+  const readings = new Recent<Reading>(rememberedMax);
+  const writings = new Recent<Checked>(rememberedMax);
+
+  async function read(sql: string, on: Session): Promise<{ reading: Reading; named: readonly NamedTable[] }> {
+    const tree = await parseStatement(reader, sql);
+    const checked = checkStatement(tree);
+    const tableNodes = checked.tables.map((node) => ({ ...node }));
+    const { pinned: named, names } = await pinTables(tables, checked.tables, on);
+    for (const [index, node] of checked.tables.entries()) replaceByView(node, names[index] as string);
+    const written = await writeStatement(reader, tree);
+    writings.set(written.sql, requireSame(written, named));
+    const reading = { checked: { ...checked, tables: tableNodes }, names, written: written.sql };
+    readings.set(sql, reading);
+    return { reading, named };
+  }
+
   return {
     async pin(sql, on) {
-      const tree = await parseStatement(reader, sql);
-      const checked = checkStatement(tree);
-      const { pinned: named, names } = await pinTables(tables, checked.tables, on);
-      for (const [index, node] of checked.tables.entries()) replaceByView(node, names[index] as string);
-      const written = await writeStatement(reader, tree);
-      requireSame(written, named);
-      return pinned(written.sql, named, checked);
+      const known = readings.get(sql);
+      if (known) {
+        const { pinned: named, names } = await pinTables(tables, known.checked.tables, on);
+        if (names.join() === known.names.join()) return pinned(known.written, named, known.checked);
+      }
+      const { reading, named } = await read(sql, on);
+      return pinned(reading.written, named, reading.checked);
     },
     async reopen({ sql, tables: said, repeatable }, project) {
-      const checked = requireSame({ sql, tree: await parseWritten(reader, sql) }, said);
+      const known = writings.get(sql);
+      if (known) requireViews(known.tables, said);
+      const checked = known ?? requireSame({ sql, tree: await parseWritten(reader, sql) }, said);
+      writings.set(sql, checked);
       const named = await Promise.all(
         said.map(async ({ ref: { schema, name, revision, snapshot }, as }) => ({
           table: await tables.at(project, schema, name, revision, snapshot),
@@ -83,6 +104,17 @@ export function statements({ reader, tables, lakeRoot, timeMaxMs }: StatementDep
     },
   };
 }
+
+/** What a text came to. */
+interface Reading {
+  /** Its tables as it names them. */
+  readonly checked: Checked;
+  /** What they are called in what was written. */
+  readonly names: readonly string[];
+  readonly written: string;
+}
+/** Characters of statements. */
+const rememberedMax = 2 ** 20;
 
 /** Nothing but the views may be read by what was written, and each parameter must be found in it. */
 function requireSame({ sql, tree }: { sql: string; tree: Node }, views: readonly { readonly as: string }[]): Checked {

@@ -1,3 +1,4 @@
+import { Recent } from '../../../lake/statements/recent.js';
 import { statements } from '../../../lake/statements/statements.js';
 import { openSession, type StatementSession } from './session.js';
 
@@ -120,4 +121,30 @@ test('a statement that takes too long is stopped, and its sentence says how long
   const pinned = await hasty.pin('SELECT count(*) FROM range(1000000000000) a, rides', { project: 'eider' as never });
   await expect(session.read(pinned)).rejects.toMatchObject({ code: 'statement_timeout' });
   expect(reader.activeStreams()).toBe(0);
+});
+
+test('a text that comes again is not parsed again, is pinned anew all the same, and means what its tables mean now', async () => {
+  const { reader, lake } = session;
+  const asked: string[] = [];
+  const counting = {
+    text: (sql: string, values: readonly string[]) => (asked.push(values[0] ?? ''), reader.text(sql, values)),
+  };
+  const own = statements({ reader: counting, tables: lake.reader, lakeRoot: lake.root, timeMaxMs: 10_000 });
+  const sql = 'SELECT count(*) FROM twice a, "twice@s1" b';
+  const rows = async () => session.read(await own.pin(sql, { project: 'eider' as never }));
+  await lake.add('twice', ['SELECT unnest([1, 2]) AS a']);
+  expect([await rows(), await rows(), asked.length]).toEqual([['(4)'], ['(4)'], 2]);
+  await lake.add('twice', ['SELECT unnest([1, 2, 3]) AS a'], { snapshot: 2 });
+  expect([await rows(), await rows(), asked.length]).toEqual([['(6)'], ['(6)'], 4]);
+});
+
+test('what is remembered of texts is bounded, and what was used last stays', () => {
+  const recent = new Recent<number>(10);
+  recent.set('aaaa', 1);
+  recent.set('bbbb', 2);
+  expect(recent.get('aaaa')).toBe(1);
+  recent.set('cccc', 3);
+  expect(['aaaa', 'bbbb', 'cccc'].map((text) => recent.get(text))).toEqual([1, undefined, 3]);
+  recent.set('d'.repeat(11), 4);
+  expect(recent.get('d'.repeat(11))).toBeUndefined();
 });
