@@ -1,6 +1,5 @@
 import {
   Dictionary,
-  Field,
   FixedSizeList,
   List,
   Map_,
@@ -11,7 +10,8 @@ import {
   Uint8,
   Utf8,
   type DataType,
-} from 'apache-arrow';
+} from 'apache-arrow/type';
+import { Field } from 'apache-arrow/schema';
 import { quoteName, quoteText } from '../quoting.js';
 import type { Layout } from './layout.js';
 import { library, textAndFree, type Pointer } from './library.js';

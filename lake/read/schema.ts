@@ -1,4 +1,5 @@
-import { Message, Schema } from 'apache-arrow';
+import { Message } from 'apache-arrow/ipc/metadata/message';
+import { Schema } from 'apache-arrow/schema';
 import { fieldOf, type TypeRow } from './type-row.js';
 
 /** The bare flatbuffer Message of the schema. */

@@ -1,4 +1,5 @@
-import { Field, type DataType } from 'apache-arrow';
+import { Field } from 'apache-arrow/schema';
+import type { DataType } from 'apache-arrow/type';
 import type { Layout } from './layout.js';
 import type { Pointer } from './library.js';
 

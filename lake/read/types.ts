@@ -23,7 +23,7 @@ import {
   Uint8,
   Utf8,
   type DataType,
-} from 'apache-arrow';
+} from 'apache-arrow/type';
 import { DomainError } from '../../domain/errors.js';
 import type { Check, Layout } from './layout.js';
 import { holdHandle, library, setPointer, textAndFree, type Pointer } from './library.js';
