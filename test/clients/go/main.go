@@ -136,6 +136,20 @@ func connect(r request) (*sql, error) {
 	return &sql{client, ctx}, nil
 }
 
+// What ADBC wants of the schemas of endpoints.
+func sameButMetadata(a, b *arrow.Schema) bool {
+	if a.NumFields() != b.NumFields() {
+		return false
+	}
+	for at, field := range a.Fields() {
+		other := b.Field(at)
+		if field.Name != other.Name || field.Nullable != other.Nullable || !arrow.TypeEqual(field.Type, other.Type) {
+			return false
+		}
+	}
+	return true
+}
+
 // All rows of all endpoints, as JSON.
 func (s *sql) rows(info *flight.FlightInfo) (any, error) {
 	schema, err := flight.DeserializeSchema(info.Schema, memory.DefaultAllocator)
@@ -148,7 +162,7 @@ func (s *sql) rows(info *flight.FlightInfo) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !reader.Schema().Equal(schema) {
+		if !sameButMetadata(reader.Schema(), schema) {
 			return nil, fmt.Errorf("the stream's schema is not that of its FlightInfo: %s", reader.Schema())
 		}
 		for reader.Next() {
