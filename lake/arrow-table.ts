@@ -118,9 +118,10 @@ async function* guarded(batches: AsyncIterable<RecordBatch>): AsyncGenerator<Rec
 function columnsOf(fields: readonly Field[]): Taken[] {
   if (fields.length === 0 || fields.length > spineLimits.columns)
     throw new DomainError('spine_invalid', `The table has ${fields.length} columns; 1 to ${spineLimits.columns} are taken.`); // prettier-ignore
-  const columns = fields.map((field) => ({ name: field.name, ...columnType(field) }));
+  // Arrow lets a field have no name at all.
+  const columns = fields.map((field) => ({ name: (field.name as string | null) ?? '', ...columnType(field) }));
   const names = new Set(columns.map(({ name }) => name.toLowerCase()));
-  if (names.size < columns.length || names.has(''))
+  if (names.size < columns.length || names.has('') || columns.some(({ name }) => name.includes('\0')))
     throw new DomainError('spine_invalid', 'The columns need distinct names; DuckDB does not tell upper from lower case.'); // prettier-ignore
   return columns;
 }

@@ -71,7 +71,8 @@ async function namedByHash(db: Database, project: ProjectName, name: string): Pr
   });
 }
 
-const namePattern = /^(?<base>[^@]+)(?:@r(?<revision>\d{1,9}))?(?:@s(?<snapshot>\d{1,9})|@t(?<time>[^@]+))?$/;
+/** PostgreSQL has no text with a character of code 0. */
+const namePattern = /^(?<base>[^@\0]+)(?:@r(?<revision>\d{1,9}))?(?:@s(?<snapshot>\d{1,9})|@t(?<time>[^@]+))?$/;
 
 /** `VIEW`, `VIEW@r2`, `VIEW@s41`, `VIEW@t2026-11-23T10:00:00Z`; a revision may come before the snapshot or the time. */
 function namePart(name: string): { base: string; revision?: number; snapshot?: number; time?: Instant } {
