@@ -7,6 +7,9 @@ import { flightService } from '../../../apps/flight/protocol.js';
 import { loadConfig, projectRoot } from '../../../apps/config.js';
 import { pythonEnvironment } from '../../../programs/python.js';
 import { until } from '../../../programs/waiting.js';
+import { defaultProject } from '../../../domain/ids.js';
+import { anonymous } from '../../../domain/principal.js';
+import { pushRows } from '../../../store/pushes.js';
 import { askProgram, type Asked } from '../asked.js';
 import { joinsProgram, startShops, type Shops } from './shops.js';
 
@@ -102,6 +105,21 @@ test('a ticket gives the same rows whatever is committed after it was given', as
   await shops.reprice(9, 42);
   expect(await read({ ticket })).toEqual(before);
   expect((await read({ command }))[0]?.price__value).toBe(42);
+});
+
+test('what was pushed and not flushed counts, and a ticket pins how much of it', async () => {
+  const spine = { rows: [{ shop: 2, event_time: '2026-01-06T12:59:00Z' }] };
+  const command = { join: { spine, features: ['price:name'] } };
+  const { ticket } = await pyarrow.ask<Info>('info', { command });
+  const instants = { event_time: '2026-01-06T12:30:00.000000Z', known_at: '2026-01-06T12:30:00.000000Z' };
+  const rows = [{ shop: 2, ...instants, value: 1, name: 'pushed' }];
+  await pushRows(shops.database.db, { project: defaultProject, view: 'price', rows, to: 'offline', id: 'p' } as never, anonymous); // prettier-ignore
+  const read = async (asked: object) => {
+    await pyarrow.ask('read', asked);
+    return (await pyarrow.ask<{ price__name: string }[]>('rows'))[0]?.price__name;
+  };
+  expect(await read({ ticket })).toBe('shop 2');
+  expect(await read({ command })).toBe('pushed');
 });
 
 const rowsOf = (row: object) => ({ spine: { rows: [row] } });
