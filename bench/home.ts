@@ -8,7 +8,7 @@ import { loadConfig } from '../apps/config.js';
 import { defaultProject } from '../domain/ids.js';
 import { benchFolder } from './data.js';
 
-const portBase = 28_080;
+export const portBase = 28_080;
 /** Of one DuckDB; what a worker holds beside it is little. */
 const memoryLimit = '2500MB';
 
@@ -18,6 +18,8 @@ export interface BenchHome {
   readonly folder: string;
   /** Where the API is. */
   readonly url: string;
+  /** Where Flight is. */
+  readonly flight: string;
   /** Posts, and waits for the workflow that was started. */
   work<Result>(path: string, body: object): Promise<Result>;
   /** The most memory that a process ever had, in GiB. */
@@ -35,7 +37,7 @@ export async function withHome<Result>(name: string, work: (home: BenchHome) => 
   const api = demoApi(new ApiClient({ url: dev.addresses.api, project: defaultProject }));
   try {
     return await work({
-      ...{ api, url: dev.addresses.api, folder: home },
+      ...{ api, url: dev.addresses.api, flight: dev.addresses.flight, folder: home },
       work: async (path, body) => api.result((await api.post<{ workflowId: string }>(path, body)).workflowId),
       peakGiB: (process) => peakGiB(dev, process),
     });

@@ -6,6 +6,7 @@ import { loadConfig } from '../apps/config.js';
 import { featuresBench } from './features.js';
 import { isMet, type Figure } from './figure.js';
 import { flightBench } from './flight.js';
+import { flightFeastBench } from './flight-feast.js';
 import { flightQuackBench } from './flight-quack.js';
 import { flightRepeatedBench } from './flight-repeated.js';
 import { flightMemoryBench, flightSmallBench } from './flight-small.js';
@@ -23,6 +24,7 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   flight: () => flightBench(),
   'flight-repeated': () => flightRepeatedBench(),
   'flight-quack': flightQuackBench,
+  'flight-feast': flightFeastBench,
   'flight-small': flightSmallBench,
   'flight-memory': flightMemoryBench,
   serve: serveBench,
