@@ -1,5 +1,6 @@
 import { DomainError } from '../../domain/errors.js';
 import type { Family, Node } from './grammar.js';
+import { wordsOf } from './words.js';
 
 /**
  * Some words are short for much: DuckDB's parser copies the operand of a CASE for each WHEN, and its binder copies what a BETWEEN,
@@ -11,20 +12,18 @@ const nodesMax = 10_000;
 /** Of nodes in one another: binding an expression takes the cube of its depth, and deep joins end the process (DuckDB 1.5). */
 export const depthMax = 200;
 
-const words =
-  /'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$[^]*?\$\1\$|--[^\n]*|\/\*[^]*?\*\/|[\p{L}_][\p{L}\p{N}_$]*|\d[\w.]*|[^\s]/gu;
-
 interface Case {
   operand: number;
   rest: number;
   whens: number;
 }
 
-/** How many tokens the parser will make of it; an upper bound is enough, and quotes that it reads otherwise make it no smaller. */
+/** Throws `statement_too_large` when the parser would make too many tokens of it; an upper bound is enough. */
 export function checkTokens(sql: string): void {
   const cases: Case[] = [{ operand: 0, rest: 0, whens: 1 }];
   let windowUses = 0;
   let tokens = 0;
+  let before = '';
   const add = (count: number): void => {
     const inner = cases.at(-1) as Case;
     if (inner.whens === 0) inner.operand += count;
@@ -34,9 +33,13 @@ export function checkTokens(sql: string): void {
     const { operand, rest, whens } = cases.pop() as Case;
     add(operand * Math.max(1, whens) + rest);
   };
-  for (const [word] of sql.matchAll(words)) {
-    const upper = word.length <= 4 ? word.toUpperCase() : '';
+  for (const word of wordsOf(sql)) {
+    // Behind these a keyword is a name like any other.
+    const upper = ['.', '$', 'AS'].includes(before) ? '' : word.toUpperCase();
+    before = word.toUpperCase();
     tokens++;
+    // In a macro, which alone has an expression behind its AS.
+    if (upper === 'CREATE') throw notServed(upper);
     if (upper === 'CASE') cases.push({ operand: 0, rest: 0, whens: 0 });
     else if (upper === 'WHEN' && cases.length > 1) (cases.at(-1) as Case).whens++;
     else if (upper === 'END' && cases.length > 1) close();
@@ -65,6 +68,9 @@ export const ownNodes = (family: Family, kind: string, isMacro: boolean): number
 export function checkNodes(nodes: number): void {
   if (nodes > nodesMax) throw tooLarge();
 }
+
+export const notServed = (word: string): DomainError =>
+  new DomainError('statement_refused', `${word} is not served: tables can be read here, by SELECT, and nothing can be changed.`); // prettier-ignore
 
 export const tooLarge = (cause?: unknown): DomainError =>
   new DomainError('statement_too_large', 'Its parts are nested too deeply, or stand for too much.', {}, { cause });

@@ -1,7 +1,8 @@
 import { DomainError, isDomainError } from '../../domain/errors.js';
 import type { Reader } from '../read/reader.js';
-import { checkTokens, tooLarge } from './expansion.js';
+import { checkTokens, notServed, tooLarge } from './expansion.js';
 import type { Node } from './grammar.js';
+import { wordsOf } from './words.js';
 
 export type Parser = Pick<Reader, 'text'>;
 
@@ -74,7 +75,7 @@ function treeOf(json: string, sql: string): Node {
 }
 
 function parseError({ error_type: type, error_message: message, position }: Answer, sql: string): DomainError {
-  if (type === 'not implemented') return new DomainError('statement_refused', refusalOf(sql));
+  if (type === 'not implemented') return refusalOf(sql);
   if (/^(Max expression depth|memory exhausted)/.test(message ?? '')) return tooLarge();
   const line = position === undefined ? [] : sql.slice(0, Number(position)).split('\n');
   const at = position === undefined ? '' : `, at line ${line.length}, column ${(line.at(-1) ?? '').length + 1}`;
@@ -82,9 +83,9 @@ function parseError({ error_type: type, error_message: message, position }: Answ
 }
 
 /** Only what begins a SELECT, or stands for one, becomes a tree. */
-function refusalOf(sql: string): string {
-  const word = /^(?:\s|--.*\n|\/\*[^]*?\*\/|[(;])*([A-Za-z]+)/.exec(sql)?.[1]?.toUpperCase() ?? 'This';
-  return `${word} is not served: tables can be read here, by SELECT, and nothing can be changed.`;
+function refusalOf(sql: string): DomainError {
+  for (const word of wordsOf(sql)) if (word !== '(' && word !== ';') return notServed(/^[a-z]/i.test(word) ? word.toUpperCase() : 'This'); // prettier-ignore
+  return notServed('This');
 }
 
 /** A number as it was written: JavaScript's would round it, and forget whether it had a fraction. */

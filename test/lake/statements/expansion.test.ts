@@ -74,12 +74,54 @@ test('a quote of any kind hides no CASE from the count', async () => {
     "$$ ' $$ AS a, ",
     '$q$ " $$ $q$ AS a, ',
     "/* ' */ ",
+    "/* /* */ ' */ ",
     "-- '\n",
+    '-- \r',
     '1 AS "\'", ',
+    "e'a' AS a, ",
+    '1.5 AS a, $1.end AS b, ',
   ])
-    await expect(parseStatement(parser, bomb.replace('SELECT ', `SELECT ${quote}`))).rejects.toMatchObject({
+    await expect(parseStatement(parser, bomb.replace('SELECT ', () => `SELECT ${quote}`))).rejects.toMatchObject({
       code: 'statement_too_large',
     });
+});
+
+test('a keyword that is a name there ends no CASE', async () => {
+  const parser = { text: () => Promise.reject(new Error('It was parsed.')) };
+  for (const name of ['x.end', 'x./**/END', '$end', '(SELECT 1 AS end)', '.5.end', '$1.end', 'x.case', '1.'])
+    await expect(
+      parseStatement(parser, nested(`CASE ${name} + (`, 'x', ') WHEN 1 THEN 1 WHEN 2 THEN 1.END')(20)),
+    ).rejects.toMatchObject({ code: 'statement_too_large' });
+});
+
+test.each([
+  ['a backslash before a quote', (bomb: string) => `SELECT E'\\'', ${bomb}, ''`],
+  ['the same in a text that goes on', (bomb: string) => `SELECT E'a'\n'\\'', ${bomb}, ''`],
+  ['the same behind a number', (bomb: string) => `SELECT 1E'\\'', ${bomb}, ''`],
+  ['the same behind a space that is none', (bomb: string) => `SELECT x\u00a0E'\\'', ${bomb}, ''`],
+  ['a quote with a name that is not ASCII', (bomb: string) => `SELECT $é$ ' $é$, ${bomb}, ''`],
+  ['keywords beside spaces that are none', (bomb: string) => `SELECT ${bomb.replaceAll('CASE', 'CASE\u00a0')}`],
+  ['the definition of a macro', (bomb: string) => `CREATE MACRO f() AS ${bomb}`],
+])('where DuckDB may read quotes otherwise, it is not asked: %s', async (_, around) => {
+  const parser = { text: () => Promise.reject(new Error('It was parsed.')) };
+  await expect(parseStatement(parser, around('CASE 1 WHEN 2 THEN 3 END'))).rejects.toMatchObject({
+    code: 'statement_refused',
+  });
+});
+
+test('texts of any kind, comments and names are read as they are meant', async () => {
+  const sql = `/* a /* b */ c */ SELECT E'a\\n', $q$it's$q$, 'née''s', 1.5, x.end AS end, "case" -- when\r\n FROM (SELECT {'end': 2} AS x, 3 AS "case")`;
+  await expect(session.rows(sql)).resolves.toHaveLength(1);
+});
+
+test('what begins a statement that is refused is found at once, whatever stands before it', async () => {
+  const parser = { text: () => Promise.resolve('{"error":true,"error_type":"not implemented"}') };
+  const started = performance.now();
+  for (const before of [`${'/**/'.repeat(10_000)}--\u2028\n`, '/* '.repeat(20_000), '(;'.repeat(30_000)])
+    await expect(parseStatement(parser, `${before}${before.includes('/* ') ? '' : 'SET x = 1'}`)).rejects.toThrow(
+      before.includes('/* ') ? 'This is not served' : 'SET is not served',
+    );
+  expect(performance.now() - started).toBeLessThan(1_000);
 });
 
 test('a kind of node, or a field of one, that is not known is refused', () => {
