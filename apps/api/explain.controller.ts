@@ -6,6 +6,7 @@ import { digestOf } from '../../domain/json.js';
 import { ResourceNameSchema } from '../../domain/names.js';
 import type { Database } from '../../store/db.js';
 import { getResource } from '../../store/resources.js';
+import { ReadsOnly } from './idempotency.interceptor.js';
 import { inProject } from './project.js';
 import { Temporal } from './temporal.js';
 import { DATABASE } from './tokens.js';
@@ -21,6 +22,7 @@ export class ExplainController {
   ) {}
 
   @Post(':view/explain')
+  @ReadsOnly()
   @HttpCode(200)
   @ApiOperation({ summary: 'Why a feature has the value that it has: the row that won, where it came from, who lost.' })
   async explain(

@@ -15,6 +15,7 @@ import { answerBytes, keyColumns } from './feast-answers.js';
 import { feastErrors, mistake } from './feast-errors.js';
 import { FeastRegistry, selectionOf, type Declared } from './feast-registry.js';
 import { rowsOf, type DataFrame } from './feast-rows.js';
+import { ReadsOnly } from './idempotency.interceptor.js';
 import { OnlineReader } from './online-reader.js';
 import { Caller } from './principal.js';
 import { projectOf } from './project.js';
@@ -66,6 +67,7 @@ export class FeastController {
   ) {}
 
   @Post('get-online-features')
+  @ReadsOnly()
   @HttpCode(200)
   @Header('content-type', 'application/json')
   @ApiOperation({ summary: 'Feast: online values, a column each; the join keys come first.' })

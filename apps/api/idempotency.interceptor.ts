@@ -1,4 +1,5 @@
 import { Inject, Injectable, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { setTimeout as pause } from 'node:timers/promises';
 import { lastValueFrom, of, type Observable } from 'rxjs';
@@ -24,15 +25,22 @@ const keyLengthMax = 255;
 const waitMaxMs = 20_000;
 const waitStepMs = 50;
 
+/** Of a POST that only reads: its answer, which may have values of people, is not kept, whatever key it comes with. */
+export const ReadsOnly = Reflector.createDecorator<void, true>({ transform: () => true });
+
 /** A POST with an Idempotency-Key is done once; each repeat, be it at the same time or later, gets the first answer. */
 @Injectable()
 export class IdempotencyInterceptor implements NestInterceptor {
-  constructor(@Inject(DATABASE) private readonly db: Database) {}
+  constructor(
+    @Inject(DATABASE) private readonly db: Database,
+    private readonly reflector: Reflector,
+  ) {}
 
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     const key = request.headers[header];
     if (request.method !== 'POST' || key === undefined) return next.handle();
+    if (this.reflector.get(ReadsOnly, context.getHandler())) return next.handle();
     if (typeof key !== 'string' || key.length === 0 || key.length > keyLengthMax)
       throw invalidRequest([{ field: 'header.Idempotency-Key', message: `must have 1 to ${keyLengthMax} characters` }]);
     const reply = context.switchToHttp().getResponse<FastifyReply>();
@@ -45,8 +53,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     // A beat that is lost is not worth the request's failure: the next one comes in time.
     const timer = setInterval(() => void keepClaim(this.db, claim).catch(() => undefined), keepClaimEveryMs);
     try {
-      const answer: unknown = await lastValueFrom(next.handle());
-      const response = Buffer.isBuffer(answer) ? answer.toString() : answer;
+      const response: unknown = await lastValueFrom(next.handle());
       await recordAnswer(this.db, claim, { status: reply.statusCode, response });
       return of(response);
     } catch (error) {

@@ -15,6 +15,7 @@ import { getReport, listReports } from '../../store/online-reports.js';
 import { pushRows } from '../../store/pushes.js';
 import { getResource } from '../../store/resources.js';
 import { waitingPushes } from '../../store/staged-rows.js';
+import { ReadsOnly } from './idempotency.interceptor.js';
 import { answerBytes, columnsOfRows } from './online-text.js';
 import { featuresMax, OnlineReader } from './online-reader.js';
 import { limit, pageOf } from './paging.js';
@@ -87,6 +88,7 @@ export class OnlineController {
   ) {}
 
   @Post('online')
+  @ReadsOnly()
   @HttpCode(200)
   @Header('content-type', 'application/json; charset=utf-8')
   @ApiOperation({ summary: 'The online values of features, column by column, each view from one generation.' })

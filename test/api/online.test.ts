@@ -91,6 +91,23 @@ test('what is asked wrongly is refused as a problem with the place', async () =>
   expect(await staged()).toEqual(before);
 });
 
+test('what is read is not kept under an Idempotency-Key, where no erasure would look for it', async () => {
+  const headers = { 'content-type': 'application/json', 'idempotency-key': 'a read' };
+  const online = { features: ['shop_day:amount'], entities: { shop: [1] } };
+  const explain = { feature: 'amount', key: { shop: 1 }, at: '2001-01-09' };
+  for (const [path, body] of Object.entries({
+    '/api/v1/features/online': online,
+    '/get-online-features': online,
+    '/api/v1/features/shop_day/explain': explain,
+  }))
+    // prettier-ignore
+    for (let repeat = 0; repeat < 2; repeat++) {
+      const answer = await fetch(`${url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
+      expect([path, answer.status, answer.headers.get('idempotent-replayed')]).toEqual([path, 200, null]);
+    }
+  expect(await world.db.query('SELECT key FROM idempotency_keys')).toEqual([]);
+});
+
 const said = async (...args: string[]) => {
   const ended = await command(...args);
   if (ended.code !== 0) throw new Error(ended.stderr);
