@@ -129,8 +129,8 @@ export async function requireOpen(tx: Queries, project: ProjectName, id: string)
 
 /**
  * Ends an open erasure that took no row of anything, forgets its key, and lets the key in again. Windows that were computed
- * without it since then are computed anew the next time that somebody materializes them. A repeat changes nothing; one that has
- * taken rows is `erasure_begun`.
+ * without it since then are computed anew the next time that somebody materializes them, and its pushed rows that flushes left
+ * out are flushed by the next one. A repeat changes nothing; one that has taken rows is `erasure_begun`.
  */
 export async function abandonErasure(
   db: Database,
@@ -140,8 +140,8 @@ export async function abandonErasure(
 ): Promise<ErasureRow> {
   await getErasure(db, project, id);
   return db.transaction(async (tx) => {
-    const { entity, status, openedAt } = only(
-      await tx.query<ErasureRow>(`SELECT ${rowColumns} FROM erasures WHERE project = $1 AND id = $2 FOR UPDATE`, [project, id]), // prettier-ignore
+    const { entity, status, openedAt, key } = only(
+      await tx.query<ErasureRow & { key: ErasureKey | null }>(`SELECT ${rowColumns}, key FROM erasures WHERE project = $1 AND id = $2 FOR UPDATE`, [project, id]), // prettier-ignore
     );
     if (status === 'done') throw new DomainError('erasure_ended', `Erasure "${id}" is done.`, { erasure: id, status });
     if (status === 'open') {
@@ -150,7 +150,10 @@ export async function abandonErasure(
         `UPDATE erasures SET status = 'abandoned', key = NULL, ended_at = clock_timestamp() WHERE project = $1 AND id = $2`,
         [project, id],
       );
-      if (await liftTombstone(tx, project, id)) await forgetFingerprints(tx, project, entity, openedAt);
+      if (await liftTombstone(tx, project, id)) {
+        await forgetFingerprints(tx, project, entity, openedAt);
+        await flushAgain(tx, project, { entity, key: key?.text ?? '', since: openedAt });
+      }
       await recordAudit(tx, project, principal, 'abandoned erasure', `Entity/${entity}`, {
         erasure: id,
         reason,
@@ -185,6 +188,22 @@ async function forgetFingerprints(tx: Queries, project: ProjectName, entity: str
        RETURNING h.commit_id)
      UPDATE commits SET source_fingerprint = '' WHERE id IN (SELECT commit_id FROM stale)`,
     [project, entity, since],
+  );
+}
+
+/** Flushes since then have left the key out of windows: its rows of these, also those that had been flushed before, wait again. */
+async function flushAgain(
+  tx: Queries,
+  project: ProjectName,
+  { entity, key, since }: { readonly entity: string; readonly key: string; readonly since: Instant },
+): Promise<void> {
+  await tx.query(
+    `UPDATE pushed_rows p SET flushed_snapshot = NULL FROM commits c, revisions r
+     WHERE c.project = $1 AND c.schema = 'features' AND c.lane = 'pushes' AND c.committed_at >= $4
+       AND (r.project, r.kind, r.name, r.revision) = (c.project, 'FeatureView', c.name, c.revision) AND r.body ->> 'entity' = $2
+       AND (p.project, p.view, p.revision) = (c.project, c.name, c.revision) AND p.key = $3 AND p.flushed_snapshot IS NOT NULL
+       AND p.event_time >= c.window_start AND p.event_time < c.window_end`,
+    [project, entity, key, since],
   );
 }
 

@@ -121,6 +121,28 @@ test('what was computed and pushed without the key of an abandoned erasure comes
   expect(await places.materialize()).toMatchObject({ committed: 0 });
 });
 
+test('what was pushed before an erasure that is abandoned, and flushed without its key meanwhile, is flushed again', async () => {
+  const pushed = async () => {
+    const { files } = await tables(world.db).resolve(project, 'features', 'place_day');
+    const lane = files.filter((file) => file.lane === 'pushes').map(({ key }) => quoteText(world.lake.path(key)));
+    return world.query(
+      `SELECT place, day(event_time)::DOUBLE AS day FROM read_parquet([${lane.join(', ')}]) ORDER BY ALL`,
+    );
+  };
+  await places.push(gone, 1);
+  await places.push(gone, 2);
+  await flush();
+  await places.push(gone, 3);
+  await places.push('place-2', 2);
+  const opened = await places.open();
+  await flush();
+  const whole = [{ place: gone, day: 1 }, { place: gone, day: 2 }, { place: gone, day: 3 }, { place: 'place-2', day: 2 }]; // prettier-ignore
+  expect(await pushed()).toEqual([whole[0], whole[3]]);
+  await abandon(opened.id);
+  expect(await flush()).toMatchObject({ rows: 2, windows: 2 });
+  expect(await pushed()).toEqual(whole);
+});
+
 test('a step that is under way while its erasure is abandoned takes no row', async () => {
   const rows = async () => {
     const { files } = await tables(world.db).resolve(project, 'features', 'place_day');
