@@ -19,7 +19,7 @@ const options: Readonly<Record<string, (text: string, call: Call) => void>> = {
 
 /** What JDBC's `catalog=` and ADBC's current catalog and schema set; every value is a text. */
 export const checkOption: OptionCheck = (name, { option_value, string_value }, call) => {
-  const check = options[name];
+  const check = Object.hasOwn(options, name) ? options[name] : undefined;
   if (!check) return 'INVALID_NAME';
   if (option_value === undefined) return null;
   if (option_value !== 'string_value' || string_value === undefined) return 'INVALID_VALUE';

@@ -174,8 +174,10 @@ describe('a session', () => {
       schema: text('tables'),
       compression: { option_value: 'int64_value', int64_value: 3 },
       colour: text('blue'),
+      constructor: text('x'),
     });
-    expect(errors).toEqual({
+    expect({ ...errors }).toEqual({
+      constructor: { value: 'INVALID_NAME' },
       schema: { value: 'INVALID_VALUE' },
       compression: { value: 'INVALID_VALUE' },
       colour: { value: 'INVALID_NAME' },

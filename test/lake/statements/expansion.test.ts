@@ -81,7 +81,12 @@ test('a quote of any kind hides no CASE from the count', async () => {
     "e'a' AS a, ",
     '1.5 AS a, $1.end AS b, ',
   ])
-    await expect(parseStatement(parser, bomb.replace('SELECT ', () => `SELECT ${quote}`))).rejects.toMatchObject({
+    await expect(
+      parseStatement(
+        parser,
+        bomb.replace('SELECT ', () => `SELECT ${quote}`),
+      ),
+    ).rejects.toMatchObject({
       code: 'statement_too_large',
     });
 });
