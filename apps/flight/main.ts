@@ -30,6 +30,7 @@ try {
       ...{ threads, memoryLimit: config.duckdb.memoryLimit },
       spill: { folder: join(config.home, 'flight-spill'), bytesMax: config.flightStatements.spillBytes },
     },
+    ...config.flight,
     statementTimeMs: config.flightStatements.timeMs,
     joins: {
       ...{ catalogue: joinCatalogue(db), spines: spineTables(db), threads },
