@@ -30,8 +30,13 @@ test('all mistakes are told at once, each with its variable and value', () => {
   }
 });
 
+/** A certificate without its key is a mistake. */
+const pairs = [['EIDER_TLS_CERT', 'EIDER_TLS_KEY']] as const;
+
 test.each(Object.entries(settings))('the example of %s is valid', (name, { example }) => {
-  expect(() => loadConfig({ [name]: example })).not.toThrow();
+  const pair = pairs.find((names) => names.some((one) => one === name)) ?? [];
+  const given = Object.fromEntries(pair.map((one) => [one, settings[one].example]));
+  expect(() => loadConfig({ ...given, [name]: example })).not.toThrow();
 });
 
 test('an empty variable counts as not set', () => {
