@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { DomainError } from '../domain/errors.js';
 import type { Window } from '../domain/features.js';
-import { fitOf, sameKeys, type Fit, type HandOver } from '../domain/hand-over.js';
+import { fitOf, ofEntity, sameKeys, type EntityShape, type Fit, type HandOver } from '../domain/hand-over.js';
 import { durationMicros, fromMicros } from '../domain/instants.js';
-import type { OnlineShape } from '../domain/online.js';
 import type { PublishView } from '../domain/publishing.js';
 import { quoteName, type Session } from '../lake/duckdb.js';
 import { filesRelation } from '../lake/point-in-time.js';
@@ -45,7 +44,11 @@ async function takeOver(
   // What was pushed to others must not by itself take the place of a revision that has rows of sources.
   if (!(await hasOwnRows(db, input))) throw notMaterialized(input);
   const parts = await loadView(db, input.project, input.view, input.revision);
-  const taking = { parts, shape: await shapeOf(db, input.project, parts.view), principal: input.principal };
+  const taking = {
+    parts,
+    shape: ofEntity(await shapeOf(db, input.project, parts.view), parts.view.spec),
+    principal: input.principal,
+  };
   return engine.session(async (session) => {
     const given: Given[] = [];
     for (const revision of giving) given.push(await rowsOf(dependencies, taking, revision));
@@ -64,13 +67,13 @@ export const notMaterialized = ({ view, revision }: Pick<PublishView, 'view' | '
 
 interface Taking {
   readonly parts: ViewParts;
-  readonly shape: OnlineShape;
+  readonly shape: EntityShape;
   readonly principal: string;
 }
 
 /** What another revision has of pushed rows in its files. */
 interface Given extends GivingRevision {
-  readonly pushed: OnlineShape;
+  readonly pushed: EntityShape;
   readonly fit: Fit;
   readonly snapshot: number;
   readonly relation: string;
@@ -84,7 +87,7 @@ async function rowsOf(
   const { db } = dependencies;
   const table = { ...parts.table, revision: of.revision };
   const view = await getResource(db, table.project, 'FeatureView', table.name, of.revision);
-  const pushed = await shapeOf(db, table.project, view);
+  const pushed = ofEntity(await shapeOf(db, table.project, view), view.spec);
   const { snapshot, files } = await flushedFiles(dependencies, table);
   const relation = filesRelation(files, viewColumns(view.spec, pushed.keys));
   return { ...of, pushed, fit: fitOf(pushed, shape), snapshot, relation };

@@ -14,14 +14,23 @@ export interface HandOver {
   readonly why: string | null;
 }
 
+/** What rows mean, and whose they are: the keys of one entity are no keys of another, and an erasure looks for them apart. */
+export interface EntityShape extends OnlineShape {
+  readonly entity: string | null;
+}
+
+export const ofEntity = (shape: OnlineShape, { entity = null }: { readonly entity?: string | undefined | null }): EntityShape => ({ ...shape, entity }); // prettier-ignore
+
 /** Which features of the rows are taken, by their place from 1 on, in the order of those that take them; or why none can be. */
 export type Fit = { readonly features: readonly number[]; readonly why: null } | { readonly why: string };
 
 /**
- * Whether rows that were pushed in one shape can be read in another without loss: the same keys, under whatever names, a known-at
+ * Whether rows that were pushed in one shape can be read in another without loss: keys of the same entity, under whatever names, a known-at
  * where there was one, and each feature by its name, of its type or of one that has all of its values.
  */
-export function fitOf(pushed: OnlineShape, wanted: OnlineShape): Fit {
+export function fitOf(pushed: EntityShape, wanted: EntityShape): Fit {
+  if (pushed.entity !== wanted.entity)
+    return { why: `its entity is ${pushed.entity ?? 'none'}, not ${wanted.entity ?? 'none'}` };
   if (!sameKeys(pushed, wanted)) return { why: `its keys are ${told(pushed.keys)}, not ${told(wanted.keys)}` };
   if (pushed.knownAt !== null && wanted.knownAt === null)
     return { why: `its rows have the known-at "${pushed.knownAt}", which would be lost` };
@@ -37,8 +46,8 @@ export function fitOf(pushed: OnlineShape, wanted: OnlineShape): Fit {
 }
 
 /** Columns may have been renamed. */
-export const sameKeys = (pushed: OnlineShape, wanted: OnlineShape): boolean =>
-  namesThen(wanted.keys, pushed.keys) !== null;
+export const sameKeys = (pushed: EntityShape, wanted: EntityShape): boolean =>
+  pushed.entity === wanted.entity && namesThen(wanted.keys, pushed.keys) !== null;
 
 const told = (keys: OnlineShape['keys']): string =>
   keys.map(({ name, type }) => `${name} ${type}`).join(', ') || 'none';

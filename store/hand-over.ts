@@ -1,5 +1,5 @@
 import type { ProjectName } from '../domain/ids.js';
-import { fitOf, type HandOver } from '../domain/hand-over.js';
+import { fitOf, ofEntity, type HandOver } from '../domain/hand-over.js';
 import type { OnlineShape } from '../domain/online.js';
 import { literal, only, type Queries } from './db.js';
 import { shapeOf } from './online-shapes.js';
@@ -53,9 +53,13 @@ export async function takeStaged(
 ): Promise<HandOver[]> {
   const { project, view } = taking;
   const taken: HandOver[] = [];
-  for (const { revision } of await givingRevisions(tx, taking)) {
-    const giving = await shapeOf(tx, project, await getResource(tx, project, 'FeatureView', view, revision));
-    const fit = fitOf(giving, shape);
+  const others = await givingRevisions(tx, taking);
+  if (others.length === 0) return [];
+  const wanted = ofEntity(shape, (await getResource(tx, project, 'FeatureView', view, taking.revision)).spec);
+  for (const { revision } of others) {
+    const other = await getResource(tx, project, 'FeatureView', view, revision);
+    const giving = await shapeOf(tx, project, other);
+    const fit = fitOf(ofEntity(giving, other.spec), wanted);
     const snapshot = files.find((one) => one.revision === revision)?.snapshot ?? 0;
     const lacked = lackedRows(taking, revision, snapshot);
     if (fit.why === null) {

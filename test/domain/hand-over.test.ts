@@ -1,16 +1,15 @@
-import { addHandOvers, fitOf, leftOf } from '../../domain/hand-over.js';
-import type { OnlineShape } from '../../domain/online.js';
+import { addHandOvers, fitOf, leftOf, type EntityShape } from '../../domain/hand-over.js';
 
 /** Which pushed rows another revision of their view can read without loss. */
 
-const shape = (change: Partial<OnlineShape> = {}): OnlineShape => ({
-  ...{ keys: [{ name: 'shop', type: 'BIGINT' }], eventTime: 'at', knownAt: null, ttlMicros: null },
+const shape = (change: Partial<EntityShape> = {}): EntityShape => ({
+  ...{ keys: [{ name: 'shop', type: 'BIGINT' }], eventTime: 'at', knownAt: null, ttlMicros: null, entity: 'shop' },
   features: [{ name: 'amount', type: 'FLOAT' }, { name: 'visitors', type: 'INTEGER' }],
   ...change,
 }); // prettier-ignore
 const typed = (type: string) => ({ features: [{ name: 'visitors', type }] });
 
-test.each<[string, Partial<OnlineShape>, Partial<OnlineShape>, readonly number[]]>([
+test.each<[string, Partial<EntityShape>, Partial<EntityShape>, readonly number[]]>([
   ['the same features', {}, {}, [1, 2]],
   ['a feature that is gone, and others in another order', {}, { features: [...shape().features].reverse() }, [2, 1]],
   ['another event time’s name and another TTL', {}, { eventTime: 'sold_at', ttlMicros: 1 }, [1, 2]],
@@ -25,7 +24,9 @@ test.each<[string, Partial<OnlineShape>, Partial<OnlineShape>, readonly number[]
   expect(fitOf(shape(pushed), shape(wanted))).toEqual({ features, why: null });
 });
 
-test.each<[string, Partial<OnlineShape>, Partial<OnlineShape>, string]>([
+test.each<[string, Partial<EntityShape>, Partial<EntityShape>, string]>([
+  ['another entity with the same keys', {}, { entity: 'store' }, 'its entity is shop, not store'],
+  ['an entity that is gone', {}, { entity: null }, 'its entity is shop, not none'],
   ['another key', {}, { keys: [{ name: 'shop', type: 'VARCHAR' }] }, 'its keys are shop BIGINT, not shop VARCHAR'],
   ['one key more', {}, { keys: [...shape().keys, { name: 'till', type: 'BIGINT' }] }, 'its keys are shop BIGINT, not shop BIGINT, till BIGINT'], // prettier-ignore
   ['keys that changed places', { keys: [{ name: 'a', type: 'BIGINT' }, { name: 'b', type: 'BIGINT' }] }, { keys: [{ name: 'b', type: 'BIGINT' }, { name: 'a', type: 'BIGINT' }] }, 'its keys are a BIGINT, b BIGINT, not b BIGINT, a BIGINT'], // prettier-ignore

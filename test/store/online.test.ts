@@ -243,6 +243,16 @@ test('what another revision cannot read is counted by why, once, and by a roll-b
   expect(moved).toMatchObject({ action: 'rolled back', handedOver: [{ revision: 1, left: 1, why }] });
 });
 
+test('rows of one entity are no rows of another with the same keys, where no erasure of theirs would look', async () => {
+  const chair = onlineResources().find(({ kind }) => kind === 'Entity');
+  await applyResources(database.db, project, [Resource.parse({ ...chair, name: 'chair' })], anonymous);
+  await publishRows(database.db, project, lettered('A', 'B'));
+  await push(database.db, project, [seat('A', day('20'), { amount: 7 })]);
+  const why = 'its entity is seat, not chair';
+  expect(await publishNext({ entity: 'chair' })).toMatchObject({ left: 1, handedOver: [{ revision: 1, rows: 0, left: 1, why }] }); // prettier-ignore
+  expect(await amounts('A', 'B')).toEqual([0, 1]);
+});
+
 test.each<[string, object]>([
   ['took them over', { ttl: '9d' }],
   ['cannot read them', { features: [{ name: 'amount', type: 'DOUBLE' }, { name: 'price', type: 'DOUBLE' }] }], // prettier-ignore
