@@ -50,25 +50,29 @@ export async function* exchanged(
   const pins = pinsOf(pinned);
   const windows = await windowsOf(deps, call, pinned);
   const release = await hold(deps, refsOf(project, pinned));
-  const { session, close } = await sessionOf(deps, signal);
-  const spine = arrivingSpine(session, deps, rows, joining.eventTime);
   try {
-    const joined = await pinJoins(deps, project, joining, { range: null, pins });
-    const empty = partSpine(shown(filesRelation([], rows.columns)), []);
-    requireJoinable(await columnsOf(deps, empty), joined);
-    const { schema } = await deps.reader.describe(joinPlan(empty, joined, 0));
-    yield schemaFrame(schema);
-    for (let part = await spine.next(); part; part = await spine.next()) {
-      try {
-        for (const { view, heads } of windows) if (part.range) requireCovered(view, heads, part.range);
-        yield* joinedPart(deps, call, joining, pins, part, shown);
-      } finally {
-        await spine.drop(part);
+    // Which is refused when the client has left meanwhile.
+    const { session, close } = await sessionOf(deps, signal);
+    const spine = arrivingSpine(session, deps, rows, joining.eventTime);
+    try {
+      const joined = await pinJoins(deps, project, joining, { range: null, pins });
+      const empty = partSpine(shown(filesRelation([], rows.columns)), []);
+      requireJoinable(await columnsOf(deps, empty), joined);
+      const { schema } = await deps.reader.describe(joinPlan(empty, joined, 0));
+      yield schemaFrame(schema);
+      for (let part = await spine.next(); part; part = await spine.next()) {
+        try {
+          for (const { view, heads } of windows) if (part.range) requireCovered(view, heads, part.range);
+          yield* joinedPart(deps, call, joining, pins, part, shown);
+        } finally {
+          await spine.drop(part);
+        }
       }
+    } finally {
+      await spine.stop();
+      close();
     }
   } finally {
-    await spine.stop();
-    close();
     await release();
   }
 }
