@@ -3,8 +3,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Figure } from './figure.js';
-import { cases, peerPrograms, startServer, ticketKey, ticketOf, writeTable, type Case } from './flight.js';
+import type { PinnedTable } from '../domain/tables.js';
+import { median, type Figure } from './figure.js';
+import { cases, peerPrograms, startServer, ticketKey, ticketOf, ticketsOf, writeTable, type Case } from './flight.js';
 
 const oneRowMs = 3;
 const manyToOneMax = 2;
@@ -55,7 +56,23 @@ export async function flightMemoryBench(): Promise<Figure[]> {
   ];
 }
 
+/** A table as one stream beside the same in two endpoints, which two connections read at the same time. */
+export async function flightParallelBench(): Promise<Figure[]> {
+  const measured = await withServer(cases.numbers, async ({ url, table, python, program, lakeRoot }) => {
+    const two = ticketsOf(table, lakeRoot, Math.ceil(table.bytes / 2)).map((ticket) => ticket.toString('base64'));
+    const one = ticketsOf(table, lakeRoot, Infinity).map((ticket) => ticket.toString('base64'));
+    if (two.length !== 2) throw new Error(`The table has ${two.length} endpoints.`);
+    const task = { url, rows: table.rows, rounds: 6, sides: { one, two } };
+    return JSON.parse(await python(program('flight_parallel.py'), task)) as Record<'one' | 'two', number[]>;
+  });
+  const [one, two] = [median(measured.one), median(measured.two)];
+  const name = 'Flight: 10 M rows of 8 numbers, two endpoints at the same time';
+  return [{ name, unit: 's', ours: two, peer: one, beside: 'ours, as one stream', judged: one / two, target: null }];
+}
+
 interface Serving {
+  readonly table: PinnedTable;
+  readonly lakeRoot: string;
   readonly url: string;
   readonly ticket: string;
   readonly pid: number;
@@ -73,7 +90,7 @@ async function withServer<Result>(one: Case, measure: (serving: Serving) => Prom
     (await promisify(execFile)(interpreter, ['-I', file, JSON.stringify(task)], { maxBuffer: 2 ** 24 })).stdout;
   try {
     const ticket = ticketOf(table, lakeRoot).toString('base64');
-    return await measure({ url, ticket, pid: process.pid as number, program, python });
+    return await measure({ table, lakeRoot, url, ticket, pid: process.pid as number, program, python });
   } finally {
     process.kill();
     rmSync(lakeRoot, { recursive: true, force: true });

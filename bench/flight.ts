@@ -172,7 +172,12 @@ export async function writeTable(lakeRoot: string, { name, sql, rows }: Case): P
 
 export const ticketKey = Buffer.alloc(32, 1);
 
-export function ticketOf(table: PinnedTable, lakeRoot: string): Buffer {
-  const [content] = tableReadable(table, { lakeRoot, endpointBytes: Infinity }).contents;
-  return createTickets(ticketKey).sign(content as Content, { project: defaultProject, principal: 'anonymous' });
+export const ticketOf = (table: PinnedTable, lakeRoot: string): Buffer =>
+  ticketsOf(table, lakeRoot, Infinity)[0] as Buffer;
+
+/** One for each endpoint. */
+export function ticketsOf(table: PinnedTable, lakeRoot: string, endpointBytes: number): Buffer[] {
+  const tickets = createTickets(ticketKey);
+  const owner = { project: defaultProject, principal: 'anonymous' };
+  return tableReadable(table, { lakeRoot, endpointBytes }).contents.map((content) => tickets.sign(content, owner));
 }

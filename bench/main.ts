@@ -9,7 +9,7 @@ import { flightBench } from './flight.js';
 import { flightFeastBench } from './flight-feast.js';
 import { flightQuackBench } from './flight-quack.js';
 import { flightRepeatedBench } from './flight-repeated.js';
-import { flightMemoryBench, flightSmallBench } from './flight-small.js';
+import { flightMemoryBench, flightParallelBench, flightSmallBench } from './flight-small.js';
 import { materializeBench } from './materialize.js';
 import { onlineBench } from './online.js';
 import { pointInTimeBench } from './point-in-time.js';
@@ -27,6 +27,7 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'flight-feast': flightFeastBench,
   'flight-small': flightSmallBench,
   'flight-memory': flightMemoryBench,
+  'flight-parallel': flightParallelBench,
   serve: serveBench,
 };
 
