@@ -59,7 +59,7 @@ export async function flightMemoryBench(): Promise<Figure[]> {
 /** A table as one stream beside the same in two endpoints, which two connections read at the same time. */
 export async function flightParallelBench(): Promise<Figure[]> {
   const measured = await withServer(cases.numbers, async ({ url, table, python, program, lakeRoot }) => {
-    const two = ticketsOf(table, lakeRoot, Math.ceil(table.bytes / 2)).map((ticket) => ticket.toString('base64'));
+    const two = ticketsOf(table, lakeRoot, Math.floor(table.bytes / 2)).map((ticket) => ticket.toString('base64'));
     const one = ticketsOf(table, lakeRoot, Infinity).map((ticket) => ticket.toString('base64'));
     if (two.length !== 2) throw new Error(`The table has ${two.length} endpoints.`);
     const task = { url, rows: table.rows, rounds: 6, sides: { one, two } };

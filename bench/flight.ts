@@ -7,7 +7,6 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { loadConfig } from '../apps/config.js';
-import type { Content } from '../apps/flight/readable.js';
 import { tableReadable } from '../apps/flight/tables.js';
 import { createTickets } from '../apps/flight/ticket.js';
 import { defaultProject } from '../domain/ids.js';
