@@ -19,8 +19,6 @@ export async function certify(
   if (state.certificate) return { sha256: state.certificate.sha256 };
   if (Object.keys(left).length > 0)
     throw new DomainError('erasure_incomplete', `Rows are left in ${Object.keys(left).join(', ')}.`, { left });
-  if (state.status !== 'open')
-    throw new DomainError('erasure_ended', `Erasure "${erasure}" was abandoned.`, { erasure });
   const key = await erasureKey(db, project, erasure);
   const { entity, keyDigest, reason, openedAt } = state;
   const certificate: ErasureCertificate = {

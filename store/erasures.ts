@@ -207,7 +207,7 @@ async function flushAgain(
   );
 }
 
-/** Keeps the certificate and forgets the key; a repeat leaves the first certificate. */
+/** Keeps the certificate and forgets the key; a repeat leaves the first certificate, and one that was abandoned gets none. */
 export async function endErasure(
   db: Database,
   project: ProjectName,
@@ -222,5 +222,7 @@ export async function endErasure(
     );
     if (ended)
       await recordAudit(tx, project, principal, 'erased', `Entity/${entity}`, { erasure: id, sha256: signed.sha256 });
+    else if ((await getErasure(tx, project, id)).certificate === null)
+      throw new DomainError('erasure_ended', `Erasure "${id}" was abandoned.`, { erasure: id });
   });
 }

@@ -5,10 +5,18 @@ import { Readable } from 'node:stream';
 import type { ProjectName } from '../../domain/ids.js';
 import { anonymous } from '../../domain/principal.js';
 import type { OnlineReport } from '../../domain/publishing.js';
+import type { SignedCertificate } from '../../domain/snapshots.js';
 import { until } from '../../programs/waiting.js';
 import { migrate, openDatabase, type Database } from '../../store/db.js';
 import { countRecords, eraseRecords } from '../../store/erased-records.js';
-import { erasureKey, openErasure, type ErasureKey } from '../../store/erasures.js';
+import {
+  abandonErasure,
+  endErasure,
+  erasureKey,
+  getErasure,
+  openErasure,
+  type ErasureKey,
+} from '../../store/erasures.js';
 import { loadGeneration, planGeneration, rollBack } from '../../store/online-publish.js';
 import { recordReport, repairKeys, type MendingRow } from '../../store/online-reports.js';
 import { shapeOf } from '../../store/online-shapes.js';
@@ -91,6 +99,15 @@ test('a report from before an erasure mends no erased key', async () => {
   await open();
   expect(await repairKeys(db, project, 'seats', 'r', anonymous)).toMatchObject({ repaired: 1 });
   expect(await liveKeys()).toEqual(['[1,"B"]', '[1,"C"]']);
+});
+
+test('an erasure that is abandoned while its certificate is written gets none', async () => {
+  const { id } = await open();
+  const certificate = { erasure: id, entity: 'seat', endedAt: day('19') };
+  const signed = { certificate, sha256: '', signature: '' } as unknown as SignedCertificate;
+  await abandonErasure(db, project, { id, reason: 'nobody can' }, anonymous);
+  await expect(endErasure(db, project, signed, anonymous)).rejects.toMatchObject({ code: 'erasure_ended' });
+  expect(await getErasure(db, project, id)).toMatchObject({ status: 'abandoned', certificate: null });
 });
 
 test('what takes longer, the more rows there are, is not ended for being slow', async () => {

@@ -53,7 +53,7 @@ function registerAbandon(program: Command): void {
         answer(
           ended,
           () =>
-            `Erasure ${ended.id} is abandoned. Nothing was erased: all rows of the key are where they were. Windows that were computed without it meanwhile are computed anew when they are materialized next.\n`,
+            `Erasure ${ended.id} is abandoned. Nothing was erased. Windows that were computed without the key meanwhile are computed anew when they are materialized next; what was pushed, published or built meanwhile stays without it until that is done again.\n`,
         );
       }),
     );
