@@ -27,9 +27,7 @@ interface Work {
 const queueOf = (failpoint: Failpoint) => `dies-${failpoint}`;
 const materialize = async (project: ProjectName, queue?: string, revision = 1) => {
   const id = workflowIds.materialize(project, view, revision, range.start, range.end);
-  return (
-    await world.start('materializeView', id, { project, view, revision, ...range, principal }, queue)
-  ).result();
+  return (await world.start('materializeView', id, { project, view, revision, ...range, principal }, queue)).result();
 };
 const compact = async (project: ProjectName, queue?: string) => {
   const input = { project, schema: 'features', name: view, revision: 1, principal } as const;
@@ -114,6 +112,8 @@ const stops: (() => Promise<void>)[] = [];
 
 beforeAll(async () => {
   world = await withWorld();
+  // Never for long enough: each worker flushes by itself what has waited for a minute, of all projects.
+  await world.db.query(`ALTER TABLE pushed_rows ALTER pushed_at SET DEFAULT now() + interval '1 day'`);
   for (const [name, work] of Object.entries<Work>(works)) {
     const project = await projectOf(`undisturbed_${name}`);
     await work.prepare?.(project);
