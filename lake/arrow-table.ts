@@ -1,6 +1,6 @@
 import { DuckDBDataChunk, type DuckDBAppender, type DuckDBValue } from '@duckdb/node-api';
 import { RecordBatchReader, type Data, type Field, type RecordBatch } from 'apache-arrow';
-import { createReadStream } from 'node:fs';
+import { createReadStream, type ReadStream } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { DomainError, isDomainError } from '../domain/errors.js';
@@ -33,8 +33,9 @@ export interface ArrowAppender {
 /** Reads an Arrow IPC file or stream into a temporary table of the session. Throws `spine_invalid`, `request_too_large`. */
 export async function readArrow(session: Session, table: string, path: string, form: ArrowForm): Promise<void> {
   const file = form === 'file' ? await open(path) : null;
+  const stream = file ? null : createReadStream(path);
   try {
-    const { batches, table: emptyTable } = await openArrow(file ?? createReadStream(path));
+    const { batches, table: emptyTable } = await openArrow(file ?? (stream as ReadStream));
     const rows = await emptyTable(session, table);
     let count = 0;
     for await (const batch of batches) {
@@ -46,6 +47,8 @@ export async function readArrow(session: Session, table: string, path: string, f
     rows.close();
   } finally {
     await file?.close();
+    // Arrow leaves it open when it refuses what it reads.
+    stream?.destroy();
   }
 }
 
@@ -68,12 +71,22 @@ export async function openMessages(messages: AsyncIterable<Uint8Array>): Promise
   async function* batches(): AsyncGenerator<RecordBatch> {
     for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
       const found = [...batchesOf([next.value])];
-      if (found.length === 0) before = [...before, next.value];
+      if (found.length === 0) before = withinLimit([...before, next.value]);
       yield* found;
     }
   }
   const opened = await Promise.resolve().then(() => batchesOf([]).open()).catch(refused); // prettier-ignore
   return arrowRows(opened, guarded(batches()));
+}
+
+/** Dictionaries stay as long as the stream lasts. */
+const dictionariesBytesMax = 64 * 2 ** 20;
+const dictionariesMax = 1_000;
+
+function withinLimit(messages: readonly Uint8Array[]): readonly Uint8Array[] {
+  const bytes = messages.reduce((sum, { length }) => sum + length, 0);
+  if (bytes <= dictionariesBytesMax && messages.length <= dictionariesMax) return messages;
+  throw new DomainError('request_too_large', `The stream has more than ${dictionariesMax} dictionaries, or ${dictionariesBytesMax} bytes of them.`, { limit: dictionariesBytesMax }); // prettier-ignore
 }
 
 function arrowRows({ schema }: Pick<RecordBatchReader, 'schema'>, batches: AsyncGenerator<RecordBatch>): ArrowRows {

@@ -55,7 +55,16 @@ export function columnType({ name, type }: Field): ColumnType {
     const found = scalarType(inner);
     if (found) return found;
   }
-  throw new DomainError('spine_invalid', `Column "${name}" is ${String(type)}, which a spine cannot hold. Cast it before it is sent.`, { column: name }); // prettier-ignore
+  throw new DomainError('spine_invalid', `Column "${name}" is ${named(type)}, which a spine cannot hold. Cast it before it is sent.`, { column: name }); // prettier-ignore
+}
+
+/** A list without a field for its items has no name of its own. */
+function named(type: DataType): string {
+  try {
+    return String(type);
+  } catch {
+    return 'of a broken type';
+  }
 }
 
 function scalarType(type: DataType): ColumnType | null {

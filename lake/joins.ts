@@ -117,7 +117,8 @@ async function stateOf(
 ): Promise<ViewState> {
   const { tables } = catalogue;
   const pin = pins?.[name];
-  if (pins && !pin) throw new DomainError('internal', `The view "${name}" is joined, but not pinned.`, { view: name });
+  if (pins && !pin)
+    throw new DomainError('request_invalid', `The view "${name}" is joined, but not pinned.`, { view: name });
   const view = await catalogue.view(project, name, pin?.revision);
   const { revision } = view;
   const then = systemTime === undefined ? '' : `@t${systemTime}`;

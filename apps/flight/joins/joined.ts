@@ -129,6 +129,8 @@ export function joinPlan(spine: OpenSpine, joined: PinnedJoins, rows: number | n
     sql: `SELECT * EXCLUDE (${number}) FROM ${all} ORDER BY ${number}`,
     files: [...spine.files, ...files],
     rows,
+    // Its spine is the client's, and so is what DuckDB has against it.
+    ofClient: true,
   };
 }
 

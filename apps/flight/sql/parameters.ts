@@ -1,5 +1,5 @@
-import { RecordBatchReader, type RecordBatch, type Vector } from 'apache-arrow';
-import { DomainError } from '../../../domain/errors.js';
+import { RecordBatchReader, type Field, type RecordBatch, type Vector } from 'apache-arrow';
+import { DomainError, isDomainError } from '../../../domain/errors.js';
 import type { Parameter } from '../../../lake/statements/statements.js';
 import { ipcStream } from '../incoming.js';
 import type { FlightData } from '../protocol.js';
@@ -20,7 +20,17 @@ export async function readParameters(messages: AsyncIterable<FlightData>): Promi
   if (rows > 1)
     throw new DomainError('parameters_invalid', `A SELECT takes one row of parameters, not ${rows}.`, { rows });
   const batch = only;
-  return batch.schema.fields.map((field, index) => parameterOf(field, batch.getChildAt(index) as Vector));
+  return batch.schema.fields.map((field, index) => valueOf(field, batch.getChildAt(index) as Vector));
+}
+
+/** A body that does not hold what its schema says shows when it is read. */
+function valueOf(field: Field, column: Vector): Parameter {
+  try {
+    return parameterOf(field, column);
+  } catch (error) {
+    if (isDomainError(error)) throw error;
+    throw new DomainError('parameters_invalid', `Column "${field.name}" of the parameters cannot be read.`, {}, { cause: error }); // prettier-ignore
+  }
 }
 
 async function* batchesOf(messages: AsyncIterable<FlightData>): AsyncGenerator<RecordBatch> {
