@@ -1,10 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { access, mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { library } from '../read/library.js';
 import type { Compression, ReadPlan } from '../read/plan.js';
 import type { Batch } from '../read/stream.js';
 import { createEncoded, isIntact, mapEncoded, readIndex, type EncodedWriter } from './file.js';
-import { mappingWorks } from './mapping.js';
+import { mappingWorks, type Mapping } from './mapping.js';
 
 export interface EncodedCacheOptions {
   readonly folder: string;
@@ -40,7 +41,7 @@ interface Entry {
 
 /** Counts up when the encoding changes. */
 const encodingVersion = 1;
-/** One result may take so much of the whole. */
+/** All that is being written may take so much more than the whole, and so may one result of the whole. */
 const shareMax = 0.5;
 /**
  * What is larger is kept when it is read for the second time: to fill the system's file cache costs two core-seconds a gigabyte
@@ -69,8 +70,10 @@ class Cache {
   /** Least recently used first. */
   readonly #entries = new Map<string, Entry>();
   readonly #writing = new Set<string>();
-  /** Too large to be kept at once, the oldest first. */
-  readonly #readOnce = new Set<string>();
+  /** Too large to be kept at once, and how large at least; the oldest first. */
+  readonly #readOnce = new Map<string, number>();
+  /** Of all that is being written. */
+  #writingBytes = 0;
   bytes = 0;
 
   constructor(options: EncodedCacheOptions) {
@@ -89,7 +92,10 @@ class Cache {
       else found.push({ key, index, used: (await stat(path)).mtimeMs });
     }
     for (const { key, index } of found.sort((one, other) => one.used - other.used))
-      this.#add(key, index.files, index.fileBytes, messageBytesOf(index.chunks), false);
+      this.#add(key, {
+        ...{ bytes: index.fileBytes, files: index.files, messageBytes: messageBytesOf(index.chunks) },
+        verified: false,
+      });
     await this.#makeRoom();
     await this.sweep();
   }
@@ -101,7 +107,7 @@ class Cache {
   ): AsyncGenerator<Batch, void, void> {
     const key = keyOf(plan, compression);
     const entry = await this.#intact(key);
-    if (entry) yield* this.#replay(key, entry);
+    if (entry) yield* this.#replay(entry.mapping, entry.messageBytes);
     else if (this.#writing.has(key)) yield* read();
     else yield* this.#tee(key, plan, read);
   }
@@ -115,8 +121,8 @@ class Cache {
       }
   }
 
-  /** The entry when it is there and as it was written; it is then the most recently used. */
-  async #intact(key: string): Promise<Entry | null> {
+  /** The messages when they are there and as they were written; they are then the most recently used. */
+  async #intact(key: string): Promise<{ readonly mapping: Mapping; readonly messageBytes: number } | null> {
     const entry = this.#entries.get(key);
     if (!entry) return null;
     const path = this.#path(key);
@@ -126,22 +132,22 @@ class Cache {
         entry.verified = index !== null && (await isIntact(path, index));
       }
       if (entry.verified) {
-        this.#entries.delete(key);
-        this.#entries.set(key, entry);
         const now = new Date();
         await utimes(path, now, now);
-        return entry;
+        const mapping = await mapEncoded(path); // From here on nobody can take them away.
+        if (this.#entries.get(key) === entry) this.#add(key, entry);
+        return { mapping, messageBytes: entry.messageBytes };
       }
       this.#options.warn('an encoded result was damaged, and is made again', { key });
     } catch (error) {
-      this.#options.warn('an encoded result could not be read, and is made again', { key, error });
+      // Without an entry it was removed meanwhile, as it should be.
+      if (this.#entries.has(key)) this.#options.warn('an encoded result could not be read, and is made again', { key, error }); // prettier-ignore
     }
     await this.#remove(key);
     return null;
   }
 
-  async *#replay(key: string, { messageBytes }: Entry): AsyncGenerator<Batch, void, void> {
-    const mapping = await mapEncoded(this.#path(key));
+  async *#replay(mapping: Mapping, messageBytes: number): AsyncGenerator<Batch, void, void> {
     // Slices may still be on their way when the consumer leaves: the last one that is let go unmaps.
     let held = 1;
     const letGo = () => {
@@ -164,12 +170,17 @@ class Cache {
     read: () => AsyncGenerator<Batch, void, void>,
   ): AsyncGenerator<Batch, void, void> {
     this.#writing.add(key);
-    const bytesMax = Math.min(
-      shareMax * this.#options.bytesMax,
-      this.#readOnce.has(key) ? Infinity : firstTimeBytesMax,
-    );
-    let writer = await this.#create(key, plan);
+    const shareBytes = shareMax * this.#options.bytesMax;
+    const bytesMax = this.#readOnce.has(key) ? shareBytes : Math.min(shareBytes, firstTimeBytesMax);
+    // What is larger than its share will be so again.
+    let writer = (this.#readOnce.get(key) ?? 0) > shareBytes ? null : await this.#create(key, plan);
     let done = false;
+    let written = 0;
+    const abandon = async () => {
+      this.#writingBytes -= written;
+      await writer?.abandon().catch((error: unknown) => this.#failed(error));
+      writer = null;
+    };
     try {
       for await (const { frame, release } of read()) {
         const kept = writer?.write(frame).then(
@@ -177,23 +188,23 @@ class Cache {
           (error: unknown) => this.#failed(error),
         );
         yield { frame, release: () => void (kept ? kept.then(release) : release()) };
-        if (writer && (!(await kept) || writer.bytes() > bytesMax)) {
-          this.#remember(key);
-          await writer.abandon();
-          writer = null;
-        }
+        if (!writer) continue;
+        written += frame.length;
+        this.#writingBytes += frame.length;
+        if (written > bytesMax) this.#remember(key, written);
+        if (!(await kept) || written > bytesMax || this.#writingBytes > shareBytes) await abandon();
       }
       done = true;
     } finally {
       if (writer && done) await this.#keep(key, plan, writer).catch((error: unknown) => this.#failed(error));
-      else if (writer) await writer.abandon().catch((error: unknown) => this.#failed(error));
+      await abandon();
       this.#writing.delete(key);
     }
   }
 
-  #remember(key: string): void {
-    this.#readOnce.add(key);
-    for (const oldest of this.#readOnce) if (this.#readOnce.size > rememberedMax) this.#readOnce.delete(oldest);
+  #remember(key: string, bytes: number): void {
+    this.#readOnce.set(key, bytes);
+    for (const oldest of this.#readOnce.keys()) if (this.#readOnce.size > rememberedMax) this.#readOnce.delete(oldest);
   }
 
   #failed(error: unknown): false {
@@ -211,14 +222,16 @@ class Cache {
 
   async #keep(key: string, { files }: ReadPlan, writer: EncodedWriter): Promise<void> {
     const messageBytes = writer.bytes();
-    this.#add(key, files, await writer.finish(), messageBytes, true);
+    this.#add(key, { bytes: await writer.finish(), files, messageBytes, verified: true });
     this.#readOnce.delete(key);
     await this.#makeRoom();
   }
 
-  #add(key: string, files: readonly string[], bytes: number, messageBytes: number, verified: boolean): void {
-    this.#entries.set(key, { bytes, files, messageBytes, verified });
-    this.bytes += bytes;
+  /** As the most recently used. */
+  #add(key: string, entry: Entry): void {
+    this.bytes += entry.bytes - (this.#entries.get(key)?.bytes ?? 0);
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
   }
 
   async #makeRoom(): Promise<void> {
@@ -242,10 +255,13 @@ class Cache {
   }
 }
 
-/** Files of the lake are put once under names of their own, so the same text of a plan means the same rows. */
+/**
+ * Files of the lake are put once under names of their own, so the same text of a plan means the same rows to the same DuckDB;
+ * another one may compute or name something otherwise.
+ */
 const keyOf = ({ setup, sql }: ReadPlan, compression: Compression): string =>
   createHash('sha256')
-    .update(JSON.stringify([encodingVersion, compression, setup, sql]))
+    .update(JSON.stringify([encodingVersion, library().version(), compression, setup, sql]))
     .digest('hex');
 
 const messageBytesOf = (chunks: readonly { readonly bytes: number }[]): number =>

@@ -84,6 +84,7 @@ const bindTypes = (bind: Bind) => ({
 
 const bindAll = (bind: Bind) => ({
   ...bindTypes(bind),
+  version: bind<() => string>('library_version', 's'),
   openExt: bind<(path: string, database: Pointer, config: Pointer, error: Pointer) => number>('open_ext', 'isppp'),
   createConfig: bind<One<number>>('create_config', 'ip'),
   setConfig: bind<(config: Pointer, name: string, value: string) => number>('set_config', 'ipss'),
@@ -188,6 +189,10 @@ export function hold(bytes: number): Held {
   const buffer = Buffer.alloc(Math.max(bytes, 128)); // Small typed arrays may live on V8's heap, where they move.
   return { buffer, address: addressOf(buffer) };
 }
+
+const lastUsed: Held[] = [];
+/** Tells the garbage collector, which does not see addresses, that they were needed until here. */
+export const usedTill = (...helds: readonly Held[]): void => void lastUsed.splice(0, lastUsed.length, ...helds);
 
 export const holdResult = (): Held => hold(resultBytes);
 export const holdHandle = (): Held => hold(8);

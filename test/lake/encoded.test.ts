@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PinnedTable } from '../../domain/tables.js';
@@ -168,6 +170,53 @@ test('a large result is kept when it is read for the second time', async () => {
   await expect(sent(cache, plan, never)).rejects.toThrow('DuckDB was asked.');
   expect(await sent(cache, plan)).toBe(bytes);
   expect(await sent(cache, plan, never)).toBe(bytes);
+});
+
+test('all that is being written takes no more than half of it', async () => {
+  const plans = [];
+  for (const name of ['left_hand', 'right_hand'])
+    plans.push(planOf(await lake.add(name, [`SELECT hash(i) AS h FROM range(20000) r(i)`])));
+  const cache = await open(400_000);
+  const reading = plans.map((plan) =>
+    cache.through(plan, 'none', () => reader.read(plan, { signal: new AbortController().signal })),
+  );
+  let most = 0;
+  for (let open = reading; open.length > 0;) {
+    const next = await Promise.all(open.map((one) => one.next()));
+    for (const { value } of next) value?.release();
+    open = open.filter((_, index) => !next[index]?.done);
+    const staged = readdirSync(folder).filter((name) => name.startsWith('.'));
+    most = Math.max(
+      most,
+      staged.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0),
+    );
+  }
+  expect(most).toBeLessThan(400_000 / 2 + 65_536 * 2);
+  expect(keptFiles()).toHaveLength(1);
+});
+
+test('a result that is larger than its share is not written again', async () => {
+  const plan = planOf(await lake.add('vast', ['SELECT hash(i) AS h FROM range(100000) r(i)']));
+  const cache = await open(400_000);
+  await sent(cache, plan);
+  const again = cache.through(plan, 'none', () => reader.read(plan, { signal: new AbortController().signal }));
+  for await (const { release } of again) {
+    expect(readdirSync(folder)).toEqual([]);
+    release();
+  }
+});
+
+test('what cannot be opened any more is made again', async () => {
+  const plan = planOf(await lake.add('gone', ['SELECT 1 AS a']));
+  const cache = await open();
+  const bytes = await sent(cache, plan);
+  const path = join(folder, keptFiles()[0] as string);
+  rmSync(path);
+  const socket = createServer().listen(path); // It has a time of use, and cannot be opened.
+  await once(socket, 'listening');
+  const again = await sent(cache, plan).finally(() => socket.close());
+  expect(again).toBe(bytes);
+  expect(warnings).toEqual(['an encoded result could not be read, and is made again']);
 });
 
 test('0 bytes keep nothing', async () => {
