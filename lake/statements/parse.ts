@@ -110,6 +110,8 @@ function parseTree(json: string): unknown {
   } catch (error) {
     // By its name: errors of the engine may come from another realm.
     if ((error as Error).name === 'RangeError') throw tooLarge(error); // Nested more deeply than JavaScript's stack.
+    // DuckDB writes Infinity into its tree, which no JSON has, and which it does not read again itself.
+    if ((error as Error).name === 'SyntaxError') throw new DomainError('statement_refused', 'A number in it is larger than a DOUBLE can be.'); // prettier-ignore
     throw error;
   }
 }
