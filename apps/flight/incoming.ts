@@ -68,6 +68,10 @@ export async function* ipcStream(messages: AsyncIterable<FlightData>): AsyncGene
 
 /** Its messages one by one, each whole, as soon as it has come. */
 export async function* ipcMessages(messages: AsyncIterable<FlightData>): AsyncGenerator<Uint8Array> {
-  for await (const { data_header, data_body } of messages)
-    if (data_header.length > 0) yield Buffer.concat([encapsulated(data_header), data_body]);
+  for await (const message of messages) {
+    const { data_header, data_body } = message;
+    if (data_header.length === 0) continue;
+    requireSound(message);
+    yield Buffer.concat([encapsulated(data_header), data_body]);
+  }
 }
