@@ -1,11 +1,8 @@
 import type { Column } from '../domain/features.js';
 import type { OnlineShape } from '../domain/online.js';
-import type { TableFile } from '../domain/tables.js';
+import type { Identity, TableFile } from '../domain/tables.js';
 import { quoteName } from './duckdb.js';
 import { filesRelation } from './point-in-time.js';
-
-/** What tells rows apart for point-in-time joins, before their content has to. */
-export type Identity = Pick<OnlineShape, 'keys' | 'eventTime' | 'knownAt'>;
 
 /**
  * The rows of `top`, and those of `base` that none of them stands above. A pushed row with the keys, event time and known-at of

@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { DomainError } from '../domain/errors.js';
 import type { Lane } from '../domain/features.js';
 import type { Instant, ProjectName } from '../domain/ids.js';
-import { instant } from '../domain/instants.js';
 import { sha256 } from '../domain/json.js';
-import type { PinnedTable, TableColumn, TableFile, TableReader, TableSchema } from '../domain/tables.js';
+import type { Corrections, PinnedTable, TableColumn, TableFile, TableReader, TableSchema } from '../domain/tables.js';
 import { only, type Database, type Queries } from './db.js';
 import { leaseSnapshot, promiseSnapshots } from './leases.js';
-import { requireProject } from './resources.js';
+import { shapeOf } from './online-shapes.js';
+import { getResource, requireProject } from './resources.js';
+import { namePart } from './table-names.js';
 import { snapshotAt } from './time-travel.js';
 
 interface TableRow {
@@ -21,8 +22,9 @@ interface TableRow {
 /** Names of the lake, pinned: which files a snapshot of a table is. */
 export function tables(db: Database): TableReader {
   const at: TableReader['at'] = async (project, schema, name, revision, snapshot) => {
-    const table = await find(db, project, schema, name, revision);
-    return pin(db, project, table, known(table, snapshot));
+    const { base, raw } = namePart(name);
+    const table = await find(db, project, schema, base, revision);
+    return pin(db, project, table, known(table, snapshot), raw);
   };
 
   return {
@@ -30,10 +32,10 @@ export function tables(db: Database): TableReader {
     list: (project, schema) => list(db, project, schema),
     async resolve(project, schema, asked) {
       const name = schema === 'datasets' ? await namedByHash(db, project, asked) : asked;
-      const { base, revision, snapshot, time } = namePart(name);
+      const { base, revision, snapshot, time, raw } = namePart(name);
       const table = await find(db, project, schema, base, revision);
-      if (time === undefined) return pin(db, project, table, known(table, snapshot ?? table.snapshot));
-      return pin(db, project, table, await snapshotAt(db, { project, ...table }, time));
+      if (time === undefined) return pin(db, project, table, known(table, snapshot ?? table.snapshot), raw);
+      return pin(db, project, table, await snapshotAt(db, { project, ...table }, time), raw);
     },
     promise: (pinned, forMs) => promiseSnapshots(db, pinned, forMs),
     lease: (ref, forMs) => leaseSnapshot(db, ref, 'stream', forMs),
@@ -71,24 +73,6 @@ async function namedByHash(db: Database, project: ProjectName, name: string): Pr
   });
 }
 
-/** PostgreSQL has no text with a character of code 0. */
-const namePattern = /^(?<base>[^@\0]+)(?:@r(?<revision>\d{1,9}))?(?:@s(?<snapshot>\d{1,9})|@t(?<time>[^@]+))?$/;
-
-/** `VIEW`, `VIEW@r2`, `VIEW@s41`, `VIEW@t2026-11-23T10:00:00Z`; a revision may come before the snapshot or the time. */
-function namePart(name: string): { base: string; revision?: number; snapshot?: number; time?: Instant } {
-  const { base, revision, snapshot, time } = namePattern.exec(name)?.groups ?? {};
-  if (base === undefined)
-    throw new DomainError('table_unknown', `"${name}" is not NAME, NAME@r2, NAME@s41 or NAME@t2026-11-23T10:00:00Z.`, {
-      name,
-    });
-  return {
-    base,
-    ...(revision === undefined ? {} : { revision: Number(revision) }),
-    ...(snapshot === undefined ? {} : { snapshot: Number(snapshot) }),
-    ...(time === undefined ? {} : { time: instant(time) }),
-  };
-}
-
 function known({ name, snapshot: newest }: TableRow, snapshot: number): number {
   if (snapshot >= 1 && snapshot <= newest) return snapshot;
   const message = `"${name}" has snapshots 1 to ${newest}, not ${snapshot}.`;
@@ -106,7 +90,13 @@ interface Compaction extends TableFile {
   readonly last: Instant;
 }
 
-async function pin(db: Database, project: ProjectName, table: TableRow, snapshot: number): Promise<PinnedTable> {
+async function pin(
+  db: Database,
+  project: ProjectName,
+  table: TableRow,
+  snapshot: number,
+  raw = false,
+): Promise<PinnedTable> {
   const { schema, name, revision, columns } = table;
   const values = [project, schema, name, revision, snapshot];
   const [files, compactions] = await Promise.all([
@@ -129,18 +119,39 @@ async function pin(db: Database, project: ProjectName, table: TableRow, snapshot
       name,
       snapshot,
     });
+  const fewer = fewerFiles(files, compactions);
+  const pushed = fewer.some(isPushed);
   return {
     ...{ project, schema, name, revision, snapshot, columns },
+    ...(pushed && raw ? { raw } : {}),
+    ...(pushed && !raw ? { corrections: await correctionsOf(db, project, table, fewer) } : {}),
     // Of the windows, not of the files that are read: compaction changes nothing about a snapshot.
     rowHash: snapshotHash(files.map((file) => file.rowHash)),
     rows: files.reduce((sum, file) => sum + file.rows, 0),
     bytes: files.reduce((sum, file) => sum + file.bytes, 0),
-    files: fewerFiles(files, compactions),
+    files: fewer.map(({ start: _, ...file }) => file),
   };
 }
 
+type PlacedFile = TableFile & { readonly start: Instant };
+const isPushed = ({ lane, rows }: TableFile): boolean => lane === 'pushes' && rows > 0;
+
+/** By what the view knows its rows, and the files of all windows from the first with pushed rows to the last. */
+async function correctionsOf(
+  db: Database,
+  project: ProjectName,
+  { name, revision }: TableRow,
+  files: readonly PlacedFile[],
+): Promise<Corrections> {
+  const view = await getResource(db, project, 'FeatureView', name, revision);
+  const { keys, eventTime, knownAt } = await shapeOf(db, project, view);
+  const start = files.find(isPushed)?.start;
+  const first = files.findIndex((file) => file.start === start);
+  return { keys, eventTime, knownAt, first, end: files.findLastIndex(isPushed) + 1 };
+}
+
 /** The files in window order, with a compaction in the place of those that it stands for. */
-function fewerFiles(files: readonly PinnedFile[], compactions: readonly Compaction[]): TableFile[] {
+function fewerFiles(files: readonly PinnedFile[], compactions: readonly Compaction[]): PlacedFile[] {
   const taken: (Omit<TableFile, 'lane'> & { readonly start: Instant; readonly lane?: Lane })[] = [];
   let at = 0;
   let covered: Instant | null = null;
@@ -152,8 +163,8 @@ function fewerFiles(files: readonly PinnedFile[], compactions: readonly Compacti
     while ((files[at]?.start ?? '~') <= last) at++;
     covered = last;
   }
-  return [...taken, ...files.slice(at)].map(({ key, rows, bytes, lane }) => ({
-    ...{ key, rows, bytes },
+  return [...taken, ...files.slice(at)].map(({ key, rows, bytes, start, lane }) => ({
+    ...{ key, rows, bytes, start },
     ...(lane === 'pushes' ? { lane } : {}),
   }));
 }

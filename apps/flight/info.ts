@@ -31,10 +31,13 @@ export async function flightInfo(
   await tables.promise(readable.pins, tickets.lifetimeMs);
   const expiresAt = Date.now() + tickets.lifetimeMs;
   const flight = newFlight();
+  const owner = { ...call, project: readable.project ?? call.project };
   return {
     schema,
     flight_descriptor: descriptor,
-    endpoint: readable.contents.map((content) => endpointOf(tickets.sign(content, call, flight, expiresAt), expiresAt)),
+    endpoint: readable.contents.map((content) =>
+      endpointOf(tickets.sign(content, owner, flight, expiresAt), expiresAt),
+    ),
     total_records: readable.rows ?? -1,
     total_bytes: readable.bytes ?? -1,
     ordered: true,

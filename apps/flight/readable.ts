@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { ProjectName } from '../../domain/ids.js';
 import type { TableRef } from '../../domain/tables.js';
 import type { ReadPlan } from '../../lake/read/plan.js';
 import type { Call } from './call.js';
@@ -11,6 +12,8 @@ export type Content = { readonly kind: string } & Readonly<Record<string, unknow
 export interface Readable {
   /** One for each endpoint, in the order of the rows. */
   readonly contents: readonly Content[];
+  /** When it names one itself, as a path does; otherwise the project of the call. */
+  readonly project?: ProjectName;
   /** Snapshots that must stay while a ticket is good. */
   readonly pins: readonly TableRef[];
   /** Null: not known before it was read. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { tableSchemas, type PinnedTable, type TableReader } from '../../domain/tables.js';
+import { nameAsRead, tableSchemas, type PinnedTable, type TableReader } from '../../domain/tables.js';
 import { rangePlan, rangesOf, type RowRange } from '../../lake/read/ranges.js';
 import { tablePlan } from '../../lake/read/table.js';
 import { requireProject } from './access.js';
@@ -52,11 +52,12 @@ export function tablesKind(deps: TablesDeps): ReadableKind<TableContent> {
 export function tableReadable(table: PinnedTable, { lakeRoot, endpointBytes }: Omit<TablesDeps, 'tables'>): Readable {
   const ranges = rangesOf(table, endpointBytes, endpointsMax);
   const content = contentOf(table);
+  const plan = tablePlan(table, lakeRoot);
   return {
     ...described(table),
     contents: ranges.length > 1 ? ranges.map(({ start, end }) => ({ ...content, rows: [start, end] })) : [content],
-    ...{ rows: table.rows, bytes: table.bytes },
-    source: { type: 'plan', plan: tablePlan(table, lakeRoot), repeatable: true },
+    ...{ rows: plan.rows, bytes: table.bytes },
+    source: { type: 'plan', plan, repeatable: true },
   };
 }
 
@@ -69,9 +70,11 @@ function rangeReadable(table: PinnedTable, range: RowRange, { lakeRoot }: Tables
   };
 }
 
-const contentOf = ({ schema, name, revision, snapshot }: PinnedTable): TableContent => ({ kind: 'table', schema, name, revision, snapshot }); // prettier-ignore
+const contentOf = ({ schema, revision, snapshot, ...table }: PinnedTable): TableContent => ({
+  ...{ kind: 'table', schema, name: nameAsRead(table), revision, snapshot },
+});
 
-function described({ project, schema, name, revision, snapshot, rowHash }: PinnedTable) {
+function described({ project, schema, name, revision, snapshot, rowHash, raw }: PinnedTable) {
   const pin = { project, schema, name, revision, snapshot };
-  return { pins: [pin], metadata: { ...pin, rowHash } };
+  return { project, pins: [pin], metadata: { ...pin, rowHash, ...(raw ? { raw } : {}) } };
 }

@@ -8,15 +8,19 @@ export interface RowRange {
   readonly end: number;
 }
 
-type Files = Pick<PinnedTable, 'columns' | 'files' | 'rows'>;
+type Files = Pick<PinnedTable, 'columns' | 'files' | 'rows' | 'corrections'>;
 
 /** DuckDB writes row groups of so many rows, and skips those that hold no row of a range. */
 const groupRows = 122_880;
 /** DuckDB's own column of a Parquet file, unless the file has one of this name. */
 const rowNumber = 'file_row_number';
 
-/** Up to `rangesMax` ranges of about `bytes` of Parquet each, in the order of the rows, cut where files and row groups end. */
+/**
+ * Up to `rangesMax` ranges of about `bytes` of Parquet each, in the order of the rows, cut where files and row groups end. With
+ * corrections nobody knows the places of the rows beforehand: one range.
+ */
 export function rangesOf(table: Files, bytes: number, rangesMax: number): RowRange[] {
+  if (table.corrections) return [{ start: 0, end: table.rows }];
   const total = table.files.reduce((sum, file) => sum + file.bytes, 0);
   const count = Math.min(rangesMax, Math.floor(total / bytes));
   const cuts = [0];
@@ -41,16 +45,20 @@ function cutWithin({ rows }: TableFile, share: number, groups: boolean): number 
 
 const canCut = ({ columns }: Files): boolean => columns.every(({ name }) => name.toLowerCase() !== rowNumber);
 
-/** Those rows of the table, in their order. */
-export function rangePlan(table: Files, { start, end }: RowRange, lakeRoot: string): ReadPlan {
+/** Those rows of the table's files, in their order. */
+export function rangePlan(
+  { columns, files }: Pick<Files, 'columns' | 'files'>,
+  { start, end }: RowRange,
+  lakeRoot: string,
+): ReadPlan {
   const parts: { plan: ReadPlan; where: string }[] = [];
   let whole: TableFile[] = [];
   const endWhole = () => {
-    if (whole.length > 0) parts.push({ plan: tablePlan({ ...table, files: whole }, lakeRoot), where: '' });
+    if (whole.length > 0) parts.push({ plan: tablePlan({ columns, files: whole }, lakeRoot), where: '' });
     whole = [];
   };
   let before = 0;
-  for (const file of table.files) {
+  for (const file of files) {
     const [from, to] = [Math.max(0, start - before), Math.min(file.rows, end - before)];
     before += file.rows;
     if (from >= to) continue;
@@ -58,11 +66,11 @@ export function rangePlan(table: Files, { start, end }: RowRange, lakeRoot: stri
     else {
       endWhole();
       const where = ` WHERE ${rowNumber} >= ${from} AND ${rowNumber} < ${to}`;
-      parts.push({ plan: tablePlan({ ...table, files: [file] }, lakeRoot), where });
+      parts.push({ plan: tablePlan({ columns, files: [file] }, lakeRoot), where });
     }
   }
   endWhole();
-  if (parts.length === 0) return tablePlan({ ...table, files: [] }, lakeRoot);
+  if (parts.length === 0) return tablePlan({ columns, files: [] }, lakeRoot);
   return {
     setup: [],
     scan: true,

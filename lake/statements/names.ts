@@ -45,7 +45,11 @@ export async function pinTables(
 }
 
 const isSame = (a: PinnedTable, b: PinnedTable): boolean =>
-  a.schema === b.schema && a.name === b.name && a.revision === b.revision && a.snapshot === b.snapshot;
+  a.schema === b.schema &&
+  a.name === b.name &&
+  a.revision === b.revision &&
+  a.snapshot === b.snapshot &&
+  a.raw === b.raw;
 
 function namedBy(node: Node, { project }: Session): Named {
   const [catalog, schema, table] = ['catalog_name', 'schema_name', 'table_name'].map((field) => String(node[field]));

@@ -4,7 +4,7 @@ import type { ProjectName, Sha256 } from '../../../domain/ids.js';
 import type { JoinSpine } from '../../../domain/join-requests.js';
 import { spineTable } from '../../../domain/spines.js';
 import { splitColumn } from '../../../domain/splits.js';
-import { tableSchemas, type PinnedTable, type TableRef } from '../../../domain/tables.js';
+import { nameAsRead, tableSchemas, type PinnedTable, type TableRef } from '../../../domain/tables.js';
 import { quoteName } from '../../../lake/duckdb.js';
 import { tableRelation } from '../../../lake/read/table.js';
 import type { PinnedStatement } from '../../../lake/statements/statements.js';
@@ -94,13 +94,20 @@ function sqlSpine(project: ProjectName, statement: PinnedStatement): OpenSpine {
   const { repeatable, tables, parameterCount } = statement;
   if (parameterCount > 0) throw new DomainError('spine_invalid', 'The SQL of a spine takes no parameters.');
   const { setup, sql, files } = statement.plan();
-  const refs = tables.map(({ as, table: { schema, name, revision, snapshot } }) => ({
-    ...{ as, schema, name, revision, snapshot },
-  }));
+  const said = tables.map(({ as, table }) => {
+    const { schema, revision, snapshot } = table;
+    return { as, schema, name: nameAsRead(table), revision, snapshot };
+  });
   return {
-    said: { from: 'sql', sql: statement.sql, repeatable, tables: refs },
+    said: { from: 'sql', sql: statement.sql, repeatable, tables: said },
     ...{ setup, files, repeatable, relation: `(${sql}\n)` },
-    pins: refs.map(({ as: _, ...ref }) => ({ project, ...ref })),
+    pins: tables.map(({ table: { schema, name, revision, snapshot } }) => ({
+      project,
+      schema,
+      name,
+      revision,
+      snapshot,
+    })),
   };
 }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { DomainError } from '../../../domain/errors.js';
 import { ProjectNameSchema } from '../../../domain/names.js';
-import { tableSchemas } from '../../../domain/tables.js';
+import { nameAsRead, tableSchemas } from '../../../domain/tables.js';
 import type { Description } from '../../../lake/read/plan.js';
 import type { Reader } from '../../../lake/read/reader.js';
 import type { Parameter, PinnedStatement, Statements } from '../../../lake/statements/statements.js';
@@ -55,14 +55,21 @@ export async function statementReadable(
 /** From a ticket: its schema was told already. */
 export function openedStatement(pinned: PinnedStatement, parameters: readonly Parameter[]): Readable {
   const { sql, repeatable } = pinned;
-  const tables = pinned.tables.map(({ table: { project, schema, name, revision, snapshot }, as }) => ({
-    ...{ as, ref: { project, schema, name, revision, snapshot } },
-  }));
+  const tables = pinned.tables.map(({ table, as }) => {
+    const { project, schema, revision, snapshot } = table;
+    return { as, ref: { project, schema, name: nameAsRead(table), revision, snapshot } };
+  });
   const content: StatementContent = { kind: 'sql_statement', sql, tables, repeatable, parameters: [...parameters] };
   const whole = wholeTable(pinned);
   return {
     contents: [content],
-    pins: tables.map(({ ref }) => ref),
+    pins: pinned.tables.map(({ table: { project, schema, name, revision, snapshot } }) => ({
+      project,
+      schema,
+      name,
+      revision,
+      snapshot,
+    })),
     rows: whole?.rows ?? null,
     bytes: whole?.bytes ?? null,
     metadata: {
@@ -92,5 +99,6 @@ const everythingOfOne = /^SELECT \* FROM [^\s(),;]+(?: AS [^\s(),;]+)?;?$/;
 /** The table when the statement, as DuckDB writes it, is all of its rows. */
 function wholeTable({ sql, tables }: PinnedStatement): { readonly rows: number; readonly bytes: number } | null {
   const [only, ...others] = tables;
-  return only && others.length === 0 && everythingOfOne.test(sql.trim()) ? only.table : null;
+  if (!only || others.length > 0 || only.table.corrections) return null;
+  return everythingOfOne.test(sql.trim()) ? only.table : null;
 }
