@@ -46,7 +46,7 @@ async function insertLeases(db: Database, refs: readonly SnapshotRef[], holder: 
     );
     await tx.query(
       `INSERT INTO leases (project, schema, name, revision, snapshot, holder, expires_at)
-       SELECT DISTINCT project, schema, name, revision, snapshot, $2, clock_timestamp() + $3::double precision * interval '1 millisecond' FROM jsonb_to_recordset($1) AS ${record}
+       SELECT DISTINCT r.*, $2, now.at + $3::double precision * interval '1 millisecond' FROM jsonb_to_recordset($1) AS ${record}, (SELECT clock_timestamp()) AS now(at)
        ON CONFLICT (project, schema, name, revision, snapshot, holder) DO UPDATE SET expires_at = greatest(leases.expires_at, excluded.expires_at)`,
       [rows, holder, forMs],
     );

@@ -79,7 +79,15 @@ test('a lease that is taken again waits for a collection that is marking, and is
   expect((await again.codes).codes).toEqual(['snapshot_collected']);
 });
 
+test('a snapshot that is named more than once is promised once', async () => {
+  await commit(1, 'a', null);
+  const ref = { ...view, snapshot: 1 };
+  await promiseSnapshots(db, [ref, { ...ref }, ref], 60_000);
+  expect(await db.query('SELECT snapshot FROM leases')).toEqual([{ snapshot: 1 }]);
+});
+
 test('windows that rows were pushed to after a compaction was planned are not compacted', async () => {
+  await applyResources(db, project, flights(), anonymous);
   const range = { first: day(1), last: day(3) };
   for (const number of [1, 2, 3]) await commit(number, 'a', null);
   const pushed = await commitWindow(db, { ...commitOf(staged(2, 'pushed'), null), lane: 'pushes' });
