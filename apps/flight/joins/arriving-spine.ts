@@ -55,10 +55,13 @@ export function arrivingSpine(
     filling = null;
     appender.close();
     const path = scratchFile(where, `spine-${randomUUID()}.parquet`);
-    files.push({ path, rows: count, range: await rangeOfRows(session, table, eventTime) });
-    await session.run(`COPY ${table} TO ${quoteText(path)} (FORMAT parquet)`).catch((error: unknown) => {
+    const range = await rangeOfRows(session, table, eventTime);
+    await session.run(`COPY ${table} TO ${quoteText(path)} (FORMAT parquet)`).catch(async (error: unknown) => {
+      await removeAll([path]);
       throw asWriteFailure(error, 'the spine');
     });
+    // Not before it is whole: a join takes what it finds here.
+    files.push({ path, rows: count, range });
   }
 
   async function gather(): Promise<void> {
