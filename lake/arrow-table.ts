@@ -1,5 +1,5 @@
 import { DuckDBDataChunk, type DuckDBAppender, type DuckDBValue } from '@duckdb/node-api';
-import { RecordBatchReader, type Data, type Field, type RecordBatch } from 'apache-arrow';
+import { Message, RecordBatchReader, type Data, type Field, type RecordBatch } from 'apache-arrow';
 import { createReadStream, type ReadStream } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { setImmediate as breathe } from 'node:timers/promises';
@@ -70,14 +70,18 @@ export async function openMessages(messages: AsyncIterable<Uint8Array>): Promise
   const batchesOf = (piece: readonly Uint8Array[]) => RecordBatchReader.from(Buffer.concat([...before, ...piece]));
   async function* batches(): AsyncGenerator<RecordBatch> {
     for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
-      const found = [...batchesOf([next.value])];
-      if (found.length === 0) before = withinLimit([...before, next.value]);
-      yield* found;
+      // Arrow's reader makes an empty batch of a stream that has none.
+      if (isDictionary(next.value)) before = withinLimit([...before, next.value]);
+      else yield* batchesOf([next.value]);
     }
   }
   const opened = await Promise.resolve().then(() => batchesOf([]).open()).catch(refused); // prettier-ignore
   return arrowRows(opened, guarded(batches()));
 }
+
+const prefixBytes = 8;
+const isDictionary = (message: Uint8Array): boolean =>
+  Message.decode(message.subarray(prefixBytes)).isDictionaryBatch();
 
 /** Dictionaries stay as long as the stream lasts. */
 const dictionariesBytesMax = 64 * 2 ** 20;
