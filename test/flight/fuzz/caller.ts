@@ -103,6 +103,8 @@ function outcomeOf(answered: Record<string, unknown>, reset: number, end: FuzzCa
   const said = { code: (answered[codeKey] as string | undefined) ?? null, messages: [], session: null };
   if (code !== undefined)
     return { ...said, status: status[Number(code)] ?? `status ${String(code)}`, details: String(answered['grpc-message'] ?? '') }; // prettier-ignore
+  // As gRPC reads it.
+  if (reset === constants.NGHTTP2_ENHANCE_YOUR_CALM) return { ...said, status: 'RESOURCE_EXHAUSTED', details: '' };
   // Reset by itself, or by the server without a status.
   return { ...said, status: end === 'close' && reset !== 0 ? `RESET ${reset}` : 'CANCELLED', details: '' };
 }

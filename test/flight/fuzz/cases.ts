@@ -41,17 +41,21 @@ export const signed = (key: Buffer, version: number, text: string): Buffer =>
 
 /** A ticket or a handle: good, broken, somebody else's, old, or signed around odd contents. */
 function ticketOf(random: Random, { tickets, ticketKey, principal }: Material): Buffer {
-  const ticket = random.pick(tickets);
+  const good = random.pick(tickets);
+  const version = good[0] ?? 0;
+  const whole = JSON.parse(good.subarray(1 + macBytes).toString()) as { flight: string; content: unknown };
+  // Of a flight of its own: other cases cancel what they can.
+  const said = whole.flight === 'sql_prepared' ? whole : { ...whole, flight: random.bytes(9).toString('hex') };
+  const ticket = signed(ticketKey, version, JSON.stringify(said));
   const kind = random.below(100);
-  if (kind < 10) return ticket;
+  if (kind < 15) return ticket;
   if (kind < 35) return mutated(random, ticket);
-  const said = JSON.parse(ticket.subarray(1 + macBytes).toString()) as { content: unknown };
-  if (kind < 40) return signed(random.bytes(32), ticket[0] ?? 0, JSON.stringify(said));
+  if (kind < 40) return signed(random.bytes(32), version, JSON.stringify(said));
   if (kind < 45) return signed(ticketKey, random.below(256), JSON.stringify(said));
-  if (kind < 50) return signed(ticketKey, ticket[0] ?? 0, oddText(random));
+  if (kind < 50) return signed(ticketKey, version, oddText(random));
   const odd = random.percent(80) ? { ...said, content: mutatedJson(random, said.content) } : mutatedJson(random, said);
   const owner = random.percent(90) ? {} : { principal: random.pick([principal, 'bob', 'anonymous', '']), expiresAt: oddNumber(random) }; // prettier-ignore
-  return signed(ticketKey, ticket[0] ?? 0, JSON.stringify({ ...(odd as object), ...owner }));
+  return signed(ticketKey, version, JSON.stringify({ ...(odd as object), ...owner }));
 }
 
 const valuesOf = (material: Material): Values => ({
