@@ -3,6 +3,9 @@ import type { Logger } from '../log.js';
 import { authorizationKey, type Access } from './access.js';
 import { grpcFailure } from './failures.js';
 
+/** A caller that opens the call and says nothing holds it no longer. */
+const greetingMs = 10_000;
+
 interface Greeting {
   readonly payload: Buffer;
 }
@@ -25,11 +28,17 @@ export function handshake({ access, log }: { readonly access: Access; readonly l
     })().catch((error: unknown) => call.emit('error', grpcFailure(error, log)));
 }
 
-/** Null when the client says nothing. */
-function firstOf(call: HandshakeCall): Promise<Greeting | null> {
-  return new Promise((resolve) => {
-    call.once('data', resolve);
-    call.once('end', () => resolve(null));
-    call.once('cancelled', () => resolve(null));
-  });
+/** Null when the client says nothing, or not in time. */
+async function firstOf(call: HandshakeCall): Promise<Greeting | null> {
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    return await new Promise((resolve) => {
+      call.once('data', resolve);
+      call.once('end', () => resolve(null));
+      call.once('cancelled', () => resolve(null));
+      timer = setTimeout(() => resolve(null), greetingMs);
+    });
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -21,10 +21,12 @@ export interface Sessions {
 
 export interface SessionLimits {
   readonly sessionsMax: number;
+  /** So that one caller cannot take them all. */
+  readonly sessionsOfOneMax: number;
   /** A session that no call named for so long ends. */
   readonly idleMs: number;
 }
-const limitsDefault: SessionLimits = { sessionsMax: 1_000, idleMs: 3_600_000 };
+const limitsDefault: SessionLimits = { sessionsMax: 1_000, sessionsOfOneMax: 500, idleMs: 3_600_000 };
 
 /** Of this process: a client that comes back to another one is told that its session is unknown. */
 export function createSessions(limits: SessionLimits = limitsDefault, now: () => number = Date.now): Sessions {
@@ -51,6 +53,9 @@ export function createSessions(limits: SessionLimits = limitsDefault, now: () =>
       sweep();
       if (sessions.size >= limits.sessionsMax)
         throw new DomainError('sessions_exhausted', `${sessions.size} sessions are open, which is the limit.`);
+      const own = [...sessions.values()].filter(({ session }) => session.principal === principal).length;
+      if (own >= limits.sessionsOfOneMax)
+        throw new DomainError('sessions_exhausted', `${own} sessions of yours are open, which is the limit.`);
       return keep({ id: randomBytes(16).toString('hex'), principal, options: new Map() });
     },
     close: (id) => void sessions.delete(id),

@@ -196,7 +196,7 @@ describe('a session', () => {
 
   test('ends when it was idle for long, is its owner’s only, and there is a limit on how many are open', () => {
     let now = 0;
-    const sessions = createSessions({ sessionsMax: 2, idleMs: 1000 }, () => now);
+    const sessions = createSessions({ sessionsMax: 2, sessionsOfOneMax: 2, idleMs: 1000 }, () => now);
     const [a, b] = [sessions.open('ann'), sessions.open('bob')];
     expect(() => sessions.open('eve')).toThrow(expect.objectContaining({ code: 'sessions_exhausted' }));
     expect([sessions.find(a.id, 'bob'), sessions.find(b.id, 'bob')]).toEqual([null, b]);
@@ -206,6 +206,14 @@ describe('a session', () => {
     expect([sessions.find(a.id, 'ann'), sessions.find(b.id, 'bob')]).toEqual([a, null]);
     sessions.open('eve');
     expect(sessions.count()).toBe(2);
+  });
+
+  test('of one caller are fewer than all', () => {
+    const sessions = createSessions({ sessionsMax: 3, sessionsOfOneMax: 2, idleMs: 1000 }, () => 0);
+    sessions.open('ann');
+    sessions.open('ann');
+    expect(() => sessions.open('ann')).toThrow('2 sessions of yours are open');
+    expect(sessions.open('bob').principal).toBe('bob');
   });
 });
 

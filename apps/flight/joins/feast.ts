@@ -51,7 +51,8 @@ export const feastExchanger = (deps: JoinsDeps, enter: Admission): Exchanger => 
     const command = commandWith('api', descriptor) ?? {};
     const leave = enter();
     try {
-      const read = reads[String(command['api'])];
+      const api = String(command['api']);
+      const read = Object.hasOwn(reads, api) ? reads[api] : undefined;
       if (!read) throw new DomainError('not_implemented', `Feast's "${String(command['api'])}" is nothing that is read here.`); // prettier-ignore
       yield* read(deps, command, messages, call);
     } catch (error) {
@@ -70,7 +71,7 @@ export const feastTaker = (deps: JoinsDeps): PutTaker => ({
     const api = String(command['api']);
     for await (const _ of messages); // What is sent along says nothing, or is refused.
     try {
-      if (api !== 'validate_data_source') throw new DomainError('not_implemented', refusals[api] ?? `"${api}" is nothing that is put here.`); // prettier-ignore
+      if (api !== 'validate_data_source') throw new DomainError('not_implemented', (Object.hasOwn(refusals, api) ? refusals[api] : null) ?? `"${api}" is nothing that is put here.`); // prettier-ignore
       await viewBehind(deps, project, sourceNamed(parseCommand(DescribedSource, command)), []);
     } catch (error) {
       throw feastError(error);
