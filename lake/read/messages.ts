@@ -1,5 +1,6 @@
 import type { Frame } from './batch.js';
 import type { Failure } from './failure.js';
+import type { Lent } from './connections.js';
 import type { Pointer } from './library.js';
 import type { Compression, Description, ReadPlan } from './plan.js';
 
@@ -15,13 +16,15 @@ export interface Questions {
 }
 export type Question = keyof Questions;
 
-/** To a worker thread: one stream at a time is opened, pulled from and closed; every `pull` is answered once, in order. */
+/** To a worker thread: a stream is opened, pulled from and closed; every pull is answered once, in order, up to the end, which closes it. */
 export type ToWorker =
   | {
       readonly type: 'open';
       readonly stream: number;
-      /** Made for this stream; the worker disconnects it at `close`. */
-      readonly connection: Pointer;
+      /** For this stream alone, until `closed`. */
+      readonly lent: Lent;
+      /** How many times it is pulled from at once. */
+      readonly pulls: number;
       readonly plan: ReadPlan;
       readonly lakeRoot: string;
       readonly compression: Compression;
@@ -31,8 +34,7 @@ export type ToWorker =
   /** `spare` is memory of an earlier batch, to be used again. */
   | { readonly type: 'pull'; readonly stream: number; readonly spare?: ArrayBuffer }
   | { readonly type: 'close'; readonly stream: number }
-  /** The asker keeps the connection. */
-  | { readonly type: 'ask'; readonly call: number; readonly connection: Pointer; readonly lakeRoot: string; readonly question: Question; readonly ask: unknown } // prettier-ignore
+  | { readonly type: 'ask'; readonly call: number; readonly lent: Lent; readonly lakeRoot: string; readonly question: Question; readonly ask: unknown } // prettier-ignore
   | { readonly type: 'stop' };
 
 export type FromWorker =
@@ -41,5 +43,5 @@ export type FromWorker =
   | { readonly type: 'end'; readonly stream: number }
   | { readonly type: 'failed'; readonly stream: number; readonly failure: Failure }
   | { readonly type: 'closed'; readonly stream: number }
-  | { readonly type: 'answered'; readonly call: number; readonly answer: unknown }
+  | { readonly type: 'answered'; readonly call: number; readonly answer: unknown; readonly prepared: Pointer }
   | { readonly type: 'refused'; readonly call: number; readonly failure: Failure };

@@ -1,5 +1,7 @@
+import { destroyPrepared, type Lent } from './connections.js';
 import { duckdbError } from './failure.js';
 import { holdHandle, holdResult, library, pointerAt, type Pointer } from './library.js';
+import type { ReadPlan } from './plan.js';
 
 /** Statements without an answer, in order; throws what DuckDB says. */
 export function runAll(connection: Pointer, statements: readonly string[], lakeRoot: string): void {
@@ -14,20 +16,24 @@ export function runAll(connection: Pointer, statements: readonly string[], lakeR
   }
 }
 
-/** Prepares one statement for as long as it is used. */
-export function prepare<Answer>(
-  connection: Pointer,
-  sql: string,
-  lakeRoot: string,
-  use: (prepared: Pointer) => Answer,
-): Answer {
+/** The plan's statement on a connection that was lent for it; throws what DuckDB says. */
+export function prepared(lent: Lent, { setup, sql }: Pick<ReadPlan, 'setup' | 'sql'>, lakeRoot: string): Pointer {
+  if (lent.prepared !== 0) return lent.prepared;
   const duckdb = library();
-  const prepared = holdHandle();
+  if (!lent.isSetUp) runAll(lent.connection, setup, lakeRoot);
+  const handle = holdHandle();
+  if (duckdb.prepare(lent.connection, sql, handle.address) === 0) return pointerAt(handle);
+  const error = duckdbError(duckdb.prepareError(pointerAt(handle)) ?? 'no reason', 0, lakeRoot);
+  duckdb.destroyPrepare(handle.address);
+  throw error;
+}
+
+/** What was prepared is freed when the use of it fails. */
+export function orDestroyed<Answer>(statement: Pointer, use: () => Answer): Answer {
   try {
-    if (duckdb.prepare(connection, sql, prepared.address) !== 0)
-      throw duckdbError(duckdb.prepareError(pointerAt(prepared)) ?? 'no reason', 0, lakeRoot);
-    return use(pointerAt(prepared));
-  } finally {
-    duckdb.destroyPrepare(prepared.address);
+    return use();
+  } catch (error) {
+    destroyPrepared(statement);
+    throw error;
   }
 }

@@ -4,11 +4,12 @@ import { openChunk, type Chunk } from './chunk.js';
 import { createConverter, type Converter } from './conversion.js';
 import { dictionaryFrame } from './dictionary.js';
 import { duckdbError } from './failure.js';
+import { destroyPrepared, type Lent } from './connections.js';
 import type { PlannedColumn } from './layout.js';
 import { holdHandle, holdResult, library, pointerAt, type Pointer } from './library.js';
 import { headerOnlyFrame, type HeadKind } from './message.js';
 import type { Compression, ReadPlan } from './plan.js';
-import { prepare, runAll } from './prepare.js';
+import { prepared } from './prepare.js';
 import { schemaMessage } from './schema.js';
 import type { TypeRow } from './type-row.js';
 import { typeReader } from './types.js';
@@ -44,14 +45,15 @@ export class Query {
   #rowsSent = 0;
 
   /** `cancelled()` is asked between chunks; whoever cancels also interrupts the connection. */
-  constructor(connection: Pointer, { plan, lakeRoot, compression }: QueryOptions, cancelled: () => boolean) {
+  constructor(lent: Lent, { plan, lakeRoot, compression }: QueryOptions, cancelled: () => boolean) {
     this.#plan = plan;
     this.#lakeRoot = lakeRoot;
     this.#head = compression === 'none' ? {} : { codec: compression };
     this.#cancelled = cancelled;
     try {
+      if (cancelled() && lent.prepared !== 0) destroyPrepared(lent.prepared);
       this.#checkCancelled();
-      execute(connection, plan, lakeRoot, this.#result.address);
+      execute(lent, plan, lakeRoot, this.#result.address);
       this.#checkCancelled();
       const typed = typesOf(this.#result.address);
       this.#columns = typed.map(plannedColumn);
@@ -143,20 +145,19 @@ export class Query {
   }
 }
 
-function execute(connection: Pointer, { setup, sql }: ReadPlan, lakeRoot: string, result: Pointer): void {
+function execute(lent: Lent, plan: ReadPlan, lakeRoot: string, result: Pointer): void {
   const duckdb = library();
-  runAll(connection, setup, lakeRoot);
-  prepare(connection, sql, lakeRoot, (prepared) => {
-    const pending = holdHandle();
-    try {
-      if (duckdb.pendingStreaming(prepared, pending.address) !== 0)
-        throw duckdbError(duckdb.pendingError(pointerAt(pending)) ?? 'no reason', 0, lakeRoot);
-      if (duckdb.executePending(pointerAt(pending), result) !== 0)
-        throw duckdbError(duckdb.resultError(result) ?? 'no reason', duckdb.resultErrorType(result), lakeRoot);
-    } finally {
-      duckdb.destroyPending(pending.address);
-    }
-  });
+  const statement = prepared(lent, plan, lakeRoot);
+  const pending = holdHandle();
+  try {
+    if (duckdb.pendingStreaming(statement, pending.address) !== 0)
+      throw duckdbError(duckdb.pendingError(pointerAt(pending)) ?? 'no reason', 0, lakeRoot);
+    if (duckdb.executePending(pointerAt(pending), result) !== 0)
+      throw duckdbError(duckdb.resultError(result) ?? 'no reason', duckdb.resultErrorType(result), lakeRoot);
+  } finally {
+    duckdb.destroyPending(pending.address);
+    destroyPrepared(statement);
+  }
 }
 
 interface TypedColumn {

@@ -1,10 +1,11 @@
 import { startClock, timeoutAfter } from './clock.js';
-import { openReadDatabase, type DatabaseOptions, type ReadDatabase } from './database.js';
+import { createConnections } from './connections.js';
+import { openReadDatabase, type DatabaseOptions } from './database.js';
 import { ofPlan } from './failure.js';
 import type { Question, Questions } from './messages.js';
 import type { Compression, Description, ReadPlan } from './plan.js';
 import { createPool } from './pool.js';
-import { streamOf, type Batch } from './stream.js';
+import { streamOf, type Batch, type ReadOn } from './stream.js';
 
 export interface ReaderOptions extends DatabaseOptions {
   /** Threads that are always there for streams; more are started when they are busy. */
@@ -49,10 +50,9 @@ const questionMaxMs = 30_000;
 /** Resolves when every thread is warm. */
 export async function createReader(options: ReaderOptions): Promise<Reader> {
   const { lakeRoot } = options;
-  const database = openReadDatabase(options);
-  const scans =
-    options.threads > scanThreadsMax ? database : openReadDatabase({ ...options, threads: 1, spill: undefined });
-  const databaseOf = ({ scan }: ReadPlan) => (scan ? scans : database);
+  const general = openedOn(options);
+  const scans = options.threads > scanThreadsMax ? general : openedOn({ ...options, threads: 1, spill: undefined });
+  const onOf = ({ scan }: ReadPlan) => (scan ? scans : general);
   const workers = Math.max(1, options.workers);
   const threads = createPool({ warm: workers, max: Math.max(workers, streamThreadsMax) });
   const questionThreads = createPool({ warm: 1, max: questionThreadsMax });
@@ -73,17 +73,19 @@ export async function createReader(options: ReaderOptions): Promise<Reader> {
   async function ask<Name extends Question>(
     question: Name,
     asked: Questions[Name]['ask'],
-    { timeMaxMs = questionMaxMs, on = database }: { readonly timeMaxMs?: number; readonly on?: ReadDatabase } = {},
+    { timeMaxMs = questionMaxMs, on = general }: { readonly timeMaxMs?: number; readonly on?: ReadOn } = {},
   ): Promise<Questions[Name]['answer']> {
-    const connection = on.connect();
-    const clock = startClock(timeMaxMs, () => on.interrupt(connection));
+    const lent = on.connections.lend(asked);
+    const clock = startClock(timeMaxMs, () => on.database.interrupt(lent.connection));
     try {
-      return await underway(questionThreads.take().ask(question, asked, { connection, lakeRoot }));
-    } catch (error) {
-      throw clock.isLate() ? timeoutAfter(timeMaxMs) : error;
-    } finally {
+      const { answer, prepared } = await underway(questionThreads.take().ask(question, asked, { lent, lakeRoot }));
       clock.stop();
-      on.disconnect(connection);
+      on.connections.giveBack(lent, prepared);
+      return answer;
+    } catch (error) {
+      clock.stop();
+      on.connections.end(lent);
+      throw clock.isLate() ? timeoutAfter(timeMaxMs) : error;
     }
   }
 
@@ -91,7 +93,7 @@ export async function createReader(options: ReaderOptions): Promise<Reader> {
     describe: (plan) =>
       ask('describe', plan, {
         timeMaxMs: Math.min(plan.timeMaxMs ?? questionMaxMs, questionMaxMs),
-        on: databaseOf(plan),
+        on: onOf(plan),
       }).catch((error: unknown) => {
         throw ofPlan(plan, error);
       }),
@@ -102,7 +104,7 @@ export async function createReader(options: ReaderOptions): Promise<Reader> {
       open.add(end);
       try {
         const either = AbortSignal.any([signal, closing.signal]);
-        yield* streamOf(databaseOf(plan), threads.take(), { plan, lakeRoot, compression }, either);
+        yield* streamOf(onOf(plan), threads.take(), { plan, lakeRoot, compression }, either);
       } catch (error) {
         throw ofPlan(plan, error);
       } finally {
@@ -115,8 +117,17 @@ export async function createReader(options: ReaderOptions): Promise<Reader> {
       closing.abort();
       await Promise.all(open);
       await Promise.all([threads.stop(), questionThreads.stop()]);
-      database.close();
-      if (scans !== database) scans.close();
+      for (const on of new Set([general, scans])) closeOn(on);
     },
   };
+}
+
+function openedOn(options: DatabaseOptions): ReadOn {
+  const database = openReadDatabase(options);
+  return { database, connections: createConnections(database) };
+}
+
+function closeOn({ database, connections }: ReadOn): void {
+  connections.close();
+  database.close();
 }

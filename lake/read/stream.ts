@@ -2,7 +2,7 @@ import { DomainError } from '../../domain/errors.js';
 import type { Frame } from './batch.js';
 import { interruptEveryMs, Stopwatch, timeoutAfter } from './clock.js';
 import type { ReadDatabase } from './database.js';
-import type { Pointer } from './library.js';
+import type { Connections, Lent } from './connections.js';
 import { frameAt } from './message.js';
 import type { FromWorker } from './messages.js';
 import type { Compression, ReadPlan } from './plan.js';
@@ -18,6 +18,11 @@ export interface ThreadRead {
   readonly compression: Compression;
 }
 
+export interface ReadOn {
+  readonly database: ReadDatabase;
+  readonly connections: Connections;
+}
+
 /** A ready gRPC frame. */
 export interface Batch {
   readonly frame: Buffer;
@@ -30,12 +35,12 @@ export interface Batch {
  * has freed the query.
  */
 export async function* streamOf(
-  database: ReadDatabase,
+  on: ReadOn,
   thread: Thread,
   read: ThreadRead,
   signal: AbortSignal,
 ): AsyncGenerator<Batch, void, void> {
-  const stream = new ThreadStream(database, thread, read);
+  const stream = new ThreadStream(on, thread, read);
   const onAbort = () => stream.wake();
   signal.addEventListener('abort', onAbort);
   try {
@@ -57,10 +62,10 @@ export async function* streamOf(
 
 /** A stream as its thread sees it: what is owed by it, what it has answered, and its connection. */
 class ThreadStream {
-  readonly #database: ReadDatabase;
+  readonly #on: ReadOn;
   readonly #thread: Thread;
   readonly #id = nextStream++;
-  readonly #connection: Pointer;
+  readonly #lent: Lent;
   readonly #cancelled = new SharedArrayBuffer(4);
   readonly #answers: FromWorker[] = [];
   /** Runs while the thread owes us something: not while the consumer takes nothing. */
@@ -69,21 +74,23 @@ class ThreadStream {
   #late = false;
   #owed = 0;
   #finishing = false;
+  #ended = false;
   #closed = false;
   wake: () => void = () => undefined;
 
-  constructor(database: ReadDatabase, thread: Thread, read: ThreadRead) {
-    this.#database = database;
+  constructor(on: ReadOn, thread: Thread, read: ThreadRead) {
+    this.#on = on;
     this.#thread = thread;
     this.#timeMaxMs = read.plan.timeMaxMs ?? Infinity;
     this.#working = new Stopwatch(this.#timeMaxMs, () => {
       this.#late = true;
       this.wake();
     });
-    this.#connection = database.connect();
+    this.#lent = on.connections.lend(read.plan);
     thread.attach(this.#id, (answer) => this.#take(answer));
-    thread.post({ type: 'open', stream: this.#id, connection: this.#connection, ...read, cancelled: this.#cancelled });
-    for (let credit = 0; credit < creditsMax; credit++) this.#pull();
+    this.#owed = creditsMax;
+    this.#working.run();
+    thread.post({ type: 'open', stream: this.#id, lent: this.#lent, pulls: creditsMax, ...read, cancelled: this.#cancelled }); // prettier-ignore
   }
 
   answer(): FromWorker | undefined {
@@ -109,20 +116,20 @@ class ThreadStream {
     this.#working.pause();
     Atomics.store(new Int32Array(this.#cancelled), 0, 1);
     while (this.#owed > 0 && !this.#closed) {
-      this.#database.interrupt(this.#connection);
+      this.#on.database.interrupt(this.#lent.connection);
       const again = setTimeout(() => this.wake(), interruptEveryMs);
       await this.changed();
       clearTimeout(again);
     }
-    if (this.#closed)
-      this.#database.disconnect(this.#connection); // The thread is gone and cannot.
-    else this.#thread.post({ type: 'close', stream: this.#id });
+    if (!this.#closed && !this.#ended) this.#thread.post({ type: 'close', stream: this.#id });
     while (!this.#closed) await this.changed();
     this.#thread.detach(this.#id);
+    if (this.#ended) this.#on.connections.giveBack(this.#lent, 0);
+    else this.#on.connections.end(this.#lent);
   }
 
   #pull(spare?: ArrayBuffer): void {
-    if (this.#finishing) return;
+    if (this.#finishing || this.#ended) return;
     this.#owed++;
     this.#working.run();
     this.#thread.post({ type: 'pull', stream: this.#id, spare }, spare && [spare]);
@@ -131,7 +138,8 @@ class ThreadStream {
   #take(answer: FromWorker): void {
     if (answer.type === 'closed') this.#closed = true;
     else {
-      this.#owed--;
+      this.#ended ||= answer.type === 'end';
+      this.#owed = this.#ended ? 0 : this.#owed - 1;
       if (this.#owed === 0) this.#working.pause();
       this.#answers.push(answer);
     }

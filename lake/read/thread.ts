@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { DomainError } from '../../domain/errors.js';
+import type { Lent } from './connections.js';
 import type { Pointer } from './library.js';
 import type { FromWorker, Question, Questions, ToWorker } from './messages.js';
 
@@ -17,8 +18,8 @@ export interface Thread {
   ask<Name extends Question>(
     question: Name,
     ask: Questions[Name]['ask'],
-    on: { readonly connection: Pointer; readonly lakeRoot: string },
-  ): Promise<Questions[Name]['answer']>;
+    on: { readonly lent: Lent; readonly lakeRoot: string },
+  ): Promise<{ readonly answer: Questions[Name]['answer']; readonly prepared: Pointer }>;
   /** How many streams it has. */
   streams(): number;
   /** How many streams and questions it has. */
@@ -31,7 +32,10 @@ const youngMb = 8;
 
 export function createThread(): Thread {
   const answers = new Map<number, (message: FromWorker) => void>();
-  const calls = new Map<number, { resolve(answer: unknown): void; reject(error: DomainError): void }>();
+  const calls = new Map<
+    number,
+    { resolve(answered: Extract<FromWorker, { type: 'answered' }>): void; reject(error: DomainError): void }
+  >();
   let nextCall = 1;
   let worker: Worker | null = null;
   let ready: Promise<void> | null = null;
@@ -67,7 +71,7 @@ export function createThread(): Thread {
   function settle(message: Extract<FromWorker, { call: number }>): void {
     const call = calls.get(message.call);
     calls.delete(message.call);
-    if (message.type === 'answered') call?.resolve(message.answer);
+    if (message.type === 'answered') call?.resolve(message);
     else call?.reject(new DomainError(message.failure.code, message.failure.detail, message.failure.data));
   }
 
@@ -79,11 +83,11 @@ export function createThread(): Thread {
     attach: (stream, answer) => void answers.set(stream, answer),
     detach: (stream) => void answers.delete(stream),
     post: (message, transfer) => live().postMessage(message, transfer),
-    ask: (question, ask, { connection, lakeRoot }) =>
+    ask: (question, ask, { lent, lakeRoot }) =>
       new Promise((resolve, reject) => {
         const call = nextCall++;
-        calls.set(call, { resolve: resolve as (answer: unknown) => void, reject });
-        live().postMessage({ type: 'ask', call, connection, lakeRoot, question, ask } satisfies ToWorker);
+        calls.set(call, { resolve: resolve as (answered: object) => void, reject });
+        live().postMessage({ type: 'ask', call, lent, lakeRoot, question, ask } satisfies ToWorker);
       }),
     streams: () => answers.size,
     work: () => answers.size + calls.size,

@@ -1,14 +1,15 @@
 import { parentPort } from 'node:worker_threads';
 import { loadCodec } from './compression.js';
 import { failureOf, type Failure } from './failure.js';
-import { holdHandle, library, setPointer, type Pointer } from './library.js';
+import { destroyPrepared, type Lent } from './connections.js';
+import { library } from './library.js';
 import type { FromWorker, ToWorker } from './messages.js';
 import { answers } from './questions.js';
 import { Query } from './query.js';
 
 /** A thread that reads: DuckDB is called synchronously, one batch a message, so streams of one thread take turns. */
 interface Stream {
-  readonly connection: Pointer;
+  readonly lent: Lent;
   readonly open: () => Query;
   query: Query | null;
   /** After a failure every further pull is answered with it. */
@@ -22,13 +23,16 @@ const post = (message: FromWorker, transfer: ArrayBuffer[] = []): void => port.p
 
 function pull(stream: number, spare: ArrayBuffer | undefined): void {
   const held = streams.get(stream);
-  if (!held) throw new Error(`Stream ${stream} is not open.`);
+  if (!held) return; // It came when the end had been told.
   try {
     if (held.failure) return post({ type: 'failed', stream, failure: held.failure });
     held.query ??= held.open();
     const frame = held.query.next(spare);
     if (frame) post({ type: 'batch', stream, frame }, [frame.memory]);
-    else post({ type: 'end', stream });
+    else {
+      post({ type: 'end', stream });
+      close(stream);
+    }
   } catch (error) {
     held.failure = failureOf(error);
     post({ type: 'failed', stream, failure: held.failure });
@@ -37,20 +41,17 @@ function pull(stream: number, spare: ArrayBuffer | undefined): void {
 
 function close(stream: number): void {
   const held = streams.get(stream);
+  if (!held) return;
   streams.delete(stream);
-  held?.query?.close();
-  if (held) {
-    const handle = holdHandle();
-    setPointer(handle, held.connection);
-    library().disconnect(handle.address);
-  }
+  if (held.query) held.query.close();
+  else if (!held.failure && held.lent.prepared !== 0) destroyPrepared(held.lent.prepared);
   post({ type: 'closed', stream });
 }
 
-function answer({ call, connection, lakeRoot, question, ask }: Extract<ToWorker, { type: 'ask' }>): void {
+function answer({ call, lent, lakeRoot, question, ask }: Extract<ToWorker, { type: 'ask' }>): void {
   try {
-    const say = answers[question] as (asked: object, ask: unknown) => unknown;
-    post({ type: 'answered', call, answer: say({ connection, lakeRoot }, ask) });
+    const say = answers[question] as (asked: object, ask: unknown) => { answer: unknown; prepared: number };
+    post({ type: 'answered', call, ...say({ lent, lakeRoot }, ask) });
   } catch (error) {
     post({ type: 'refused', call, failure: failureOf(error) });
   }
@@ -69,9 +70,10 @@ function handle(message: ToWorker): void {
   switch (message.type) {
     case 'open': {
       const flag = new Int32Array(message.cancelled);
-      const { connection } = message;
-      const open = () => new Query(connection, message, () => Atomics.load(flag, 0) === 1);
-      streams.set(message.stream, { connection, open, query: null, failure: null });
+      const { lent, stream, pulls } = message;
+      const open = () => new Query(lent, message, () => Atomics.load(flag, 0) === 1);
+      streams.set(stream, { lent, open, query: null, failure: null });
+      for (let pulled = 0; pulled < pulls; pulled++) pull(stream, undefined);
       break;
     }
     case 'pull':

@@ -21,13 +21,16 @@ export async function parseStatement(parser: Parser, sql: string): Promise<Node>
 
 /** The same of what DuckDB wrote. */
 export async function parseWritten(parser: Parser, sql: string): Promise<Node> {
-  return treeOf(await ask(parser, `SELECT ${limited('json_serialize_sql($1::VARCHAR)')}`, sql), sql);
+  return treeOf(
+    await ask(parser, `SELECT ${limited('j')} FROM (SELECT json_serialize_sql($1::VARCHAR)::VARCHAR AS j)`, sql),
+    sql,
+  );
 }
 
 /** The tree as text, and that text parsed again: what will be run is what is checked. */
 export async function writeStatement(parser: Parser, tree: Node): Promise<{ sql: string; tree: Node }> {
   const json = stringifyTree({ error: false, statements: [tree] });
-  const written = `SELECT {sql: s, tree: ${limited('json_serialize_sql(s)')}}::JSON::VARCHAR FROM (SELECT json_deserialize_sql($1::JSON) AS s)`;
+  const written = `SELECT {sql: s, tree: ${limited('j')}}::JSON::VARCHAR FROM (SELECT s, json_serialize_sql(s)::VARCHAR AS j FROM (SELECT json_deserialize_sql($1::JSON) AS s))`;
   const answer = JSON.parse(await ask(parser, written, json)) as { sql: string; tree: string };
   checkBytes(answer.sql, writtenBytesMax);
   return { sql: answer.sql, tree: treeOf(answer.tree, answer.sql) };
@@ -39,8 +42,8 @@ function checkBytes(sql: string, max: number): void {
   throw new DomainError('statement_too_large', `It has ${bytes} bytes; ${max} is the limit.`);
 }
 
-const limited = (json: string): string =>
-  `CASE WHEN strlen(${json}::VARCHAR) <= ${treeBytesMax} THEN ${json}::VARCHAR ELSE '' END`;
+/** Of a column: DuckDB would compute an expression in each branch anew. */
+const limited = (json: string): string => `CASE WHEN strlen(${json}) <= ${treeBytesMax} THEN ${json} ELSE '' END`;
 
 async function ask(parser: Parser, sql: string, value: string): Promise<string> {
   let answer: string;
