@@ -10,7 +10,7 @@ const TableContent = z.strictObject({
   kind: z.literal('table'),
   schema: z.enum(tableSchemas),
   name: z.string(),
-  revision: z.int(),
+  revision: z.int32(),
   snapshot: z.int(),
   /** Of one endpoint of several: the first row and the one behind the last. */
   rows: z.tuple([z.int(), z.int()]).optional(),

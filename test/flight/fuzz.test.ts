@@ -73,6 +73,7 @@ test.each<[string, string, () => readonly Buffer[], string | null]>([
   ['a ticket that is signed around no JSON', 'DoGet', () => get(signed(material.ticketKey, 3, '{{}}')), 'ticket_invalid'],
   ['a ticket that is signed around something else', 'DoGet', () => get(signed(material.ticketKey, 3, '[[1]]')), 'ticket_invalid'],
   ['a ticket of a join that pins no view', 'DoGet', () => get(joinTicket({ views: {} })), 'request_invalid'],
+  ['a ticket of a join of a revision that no column holds', 'DoGet', () => get(joinTicket({ views: { price: { revision: 2 ** 32, snapshot: 1, sequence: null } } })), 'ticket_invalid'],
   ['a ticket of a join over a range that is none', 'DoGet', () => get(joinTicket({ range: { start: '@', end: '@' } })), 'statement_invalid'],
   ['an upload whose column has no name', 'DoPut', () => data(spines, schemaOf(new Field('', new Int32()))), 'spine_invalid'],
   ['an upload whose list has no items', 'DoPut', () => data(spines, schemaOf(new Field('list', Object.assign(new List(new Field('item', new Int32())), { children: [] })))), 'spine_invalid'],

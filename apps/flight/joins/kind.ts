@@ -20,7 +20,7 @@ import {
 } from './joined.js';
 import { pinSpine, reopenSpine, SaidSpine, type OpenSpine } from './spine.js';
 
-const ViewPin = z.strictObject({ revision: z.int(), snapshot: z.int(), sequence: z.int().nullable() });
+const ViewPin = z.strictObject({ revision: z.int32(), snapshot: z.int(), sequence: z.int().nullable() });
 
 const JoinContent = z.strictObject({
   kind: z.literal('join'),

@@ -13,7 +13,7 @@ import { InlineRows, inlineRelation, type KeyTypes } from './inline-rows.js';
 
 /** What a ticket says of a spine, so that its rows are found again. */
 export const SaidSpine = z.discriminatedUnion('from', [
-  z.strictObject({ from: z.literal('table'), name: z.string(), revision: z.int(), snapshot: z.int() }),
+  z.strictObject({ from: z.literal('table'), name: z.string(), revision: z.int32(), snapshot: z.int() }),
   z.strictObject({
     from: z.literal('sql'),
     sql: z.string(),
@@ -23,7 +23,7 @@ export const SaidSpine = z.discriminatedUnion('from', [
         as: z.string(),
         schema: z.enum(tableSchemas),
         name: z.string(),
-        revision: z.int(),
+        revision: z.int32(),
         snapshot: z.int(),
       }),
     ),

@@ -15,7 +15,7 @@ const TableRefSchema = z.strictObject({
   project: ProjectNameSchema,
   schema: z.enum(tableSchemas),
   name: z.string(),
-  revision: z.int(),
+  revision: z.int32(),
   snapshot: z.int(),
 });
 
