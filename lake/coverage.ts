@@ -15,7 +15,16 @@ export async function rangeOfRows(session: Session, relation: string, eventTime:
     `SELECT ${micros('min')} AS first, ${micros('max')} AS last FROM ${relation}`,
   );
   if (row?.first == null || row.last == null) return null;
-  return { start: fromMicros(row.first), end: fromMicros(row.last + 1) };
+  return around(row.first, row.last);
+}
+
+const yearOneMicros = Date.parse('0001-01-01T00:00:00Z') * 1000;
+const yearTenThousandMicros = Date.UTC(10_000, 0, 1) * 1000;
+
+/** Of the first and the last instant; throws `spine_invalid` for what no instant of ours can be. */
+export function around(first: number, last: number): Window {
+  if (first >= yearOneMicros && last < yearTenThousandMicros) return { start: fromMicros(first), end: fromMicros(last + 1) }; // prettier-ignore
+  throw new DomainError('spine_invalid', 'Its event times are not all from the year 1 to the year 9999.');
 }
 
 /**

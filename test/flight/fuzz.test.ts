@@ -78,6 +78,7 @@ test.each<[string, string, () => readonly Buffer[], string | null]>([
   ['an upload whose column has no name', 'DoPut', () => data(spines, schemaOf(new Field('', new Int32()))), 'spine_invalid'],
   ['an upload whose list has no items', 'DoPut', () => data(spines, schemaOf(new Field('list', Object.assign(new List(new Field('item', new Int32())), { children: [] })))), 'spine_invalid'],
   ['an upload that declares two thousand million rows and sends no byte of them', 'DoPut', () => data(spines, nulls), 'request_invalid'],
+  ['a join of a spine of the year 200000', 'GetFlightInfo', () => [flightMessage('FlightDescriptor', { type: 2, cmd: Buffer.from(JSON.stringify({ join: { features: ['price:value'], spine: { rows: [{ shop: 1, event_time: '200000-01-01 00:00:00' }] } } })) })], 'spine_invalid'],
   ['an exchange of more dictionaries than anybody needs', 'DoExchange', () => data(joining, [dictionary[0] as ArrowMessage, ...Array.from({ length: 1_100 }, () => dictionary[1] as ArrowMessage)]), 'request_too_large'],
 ])('%s is answered by what is wrong with it', async (_, method, messages, expected) => {
   const { code, status, details } = await send(method, messages());

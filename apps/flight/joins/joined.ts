@@ -2,11 +2,11 @@ import { join as joinPath } from 'node:path';
 import { DomainError, isDomainError } from '../../../domain/errors.js';
 import type { Window } from '../../../domain/features.js';
 import type { ProjectName } from '../../../domain/ids.js';
-import { fromMicros } from '../../../domain/instants.js';
 import type { Joining } from '../../../domain/join-requests.js';
 import type { PinnedView } from '../../../domain/point-in-time.js';
 import type { Revision } from '../../../domain/resources.js';
 import type { TableColumn, TableRef } from '../../../domain/tables.js';
+import { around } from '../../../lake/coverage.js';
 import { quoteName } from '../../../lake/duckdb.js';
 import { resolveJoins, withService, type JoinDependencies, type Selection, type ViewPin } from '../../../lake/joins.js';
 import { filesRelation, pointInTimeJoin, type JoinView } from '../../../lake/point-in-time.js';
@@ -157,7 +157,7 @@ export async function extentOf(
   );
   const [rows, first, last] = JSON.parse(text) as [number, number | null, number | null];
   if (first === null || last === null) return { rows, range: null };
-  return { rows, range: { start: fromMicros(first), end: fromMicros(last + 1) } };
+  return { rows, range: around(first, last) };
 }
 
 export const scratchFile = ({ scratch }: Pick<JoinsDeps, 'scratch'>, name: string): string => joinPath(scratch, name);
