@@ -12,7 +12,7 @@ let flight: FlightServer;
 let pyarrow: Pyarrow;
 let million: PinnedTable;
 beforeAll(async () => {
-  served = await startServed({ streamsMax: 3, idleMs: 1_000 });
+  served = await startServed({ streamsMax: 3, waitingMax: 0, idleMs: 1_000 });
   ({ lake, flight, pyarrow, million } = served);
 }, 300_000);
 afterAll(() => served?.stop());
